@@ -1,0 +1,1 @@
+"""A Slack bot that saves, lists and restores etcd snapshots of RKE clusters."""

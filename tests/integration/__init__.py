@@ -1,0 +1,1 @@
+"""Adapters and the whole bot against real servers of the lab."""

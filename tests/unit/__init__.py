@@ -1,0 +1,1 @@
+"""Pure logic, one behaviour per test."""
