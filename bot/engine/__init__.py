@@ -1,0 +1,1 @@
+"""Runs plans. Knows the outside only through ports.py."""
