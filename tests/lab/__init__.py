@@ -1,0 +1,1 @@
+"""The lab: everything the bot meets in production, on this machine."""
