@@ -14,7 +14,9 @@ The lowest layer: imports nothing of the project.
 
 
 class BotError(Exception):
-    """Base class. `what` is one sentence of fact, `todo` one sentence of advice (may be empty); both are shown to people."""
+    """Base class. `what` is one sentence of fact, `todo` one sentence of advice (may be empty); both are
+    shown to people.
+    """
 
     def __init__(self, what: str, todo: str = "") -> None:
         super().__init__(what)
@@ -50,7 +52,9 @@ class NeedsPerson(BotError):
 
 
 class Fenced(BotError):
-    """This worker's right to act has passed to another one. `floor` is the token the machine knows, 0 if unknown."""
+    """This worker's right to act has passed to another one. `floor` is the token the machine knows, 0 if
+    unknown.
+    """
 
     def __init__(self, what: str, floor: int = 0) -> None:
         super().__init__(what)

@@ -17,9 +17,10 @@ class SshTarget:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """One RKE cluster. `yml` is the path of rancher-cluster.yml on the RKE host and `rke` that of the binary there; `nodes_via_rke_host`
-    reaches the nodes through the RKE host; `jump_host` reaches the RKE host itself. `channels` are Slack channel ids, the first
-    one gets what belongs to no thread."""
+    """One RKE cluster. `yml` is the path of rancher-cluster.yml on the RKE host and `rke` that of the binary
+    there; `nodes_via_rke_host` reaches the nodes through the RKE host; `jump_host` reaches the RKE host
+    itself. `channels` are Slack channel ids, the first one gets what belongs to no thread.
+    """
 
     name: str
     channels: tuple[str, ...]

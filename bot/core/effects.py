@@ -1,4 +1,6 @@
-"""Which indexes an append changes: derived from the state before and after, so that they can be rebuilt from the journals."""
+"""Which indexes an append changes: derived from the state before and after, so that they can be rebuilt from
+the journals.
+"""
 
 from dataclasses import dataclass
 from typing import Final
@@ -12,8 +14,10 @@ _QUEUED: Final = frozenset({Phase.QUEUED, Phase.AGAIN, Phase.GIVING_UP})
 
 @dataclass(frozen=True, slots=True)
 class Effects:
-    """`push` puts the job into its lane: "back", "front" or "". `remove` takes it out. `hold` is "set", "clear" or "". `deadline` is
-    when the clock must look again (seconds since the epoch), 0 for never. `ended` moves the job from the open to the ended ones."""
+    """`push` puts the job into its lane: "back", "front" or "". `remove` takes it out. `hold` is "set",
+    "clear" or "". `deadline` is when the clock must look again (seconds since the epoch), 0 for never.
+    `ended` moves the job from the open to the ended ones.
+    """
 
     cluster: str
     gather: bool

@@ -1,8 +1,8 @@
 """The event envelope and its chain of macs: the stored form of everything a job is.
 
-A record is `<key id> <mac> <body>`: the body is compact JSON, kept byte for byte, and
-`mac = HMAC-SHA256(key, previous mac | job | version | body)`, so that an edited, inserted, reordered or transplanted event
-is found by `verify`. A cut-off tail is not (the fold and the markers on the RKE host find that).
+A record is `<key id> <mac> <body>`: the body is compact JSON, kept byte for byte, and `mac = HMAC-SHA256(key,
+previous mac | job | version | body)`, so that an edited, inserted, reordered or transplanted event is found
+by `verify`. A cut-off tail is not (the fold and the markers on the RKE host find that).
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 
 from bot.errors import Fatal
 
-Json: TypeAlias = "None | bool | int | float | str | Sequence[Json] | Mapping[str, Json]"
+Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 Data: TypeAlias = Mapping[str, Json]
 
 GENESIS: Final = "0" * 64  # the mac before the first event
@@ -24,7 +24,9 @@ CLOCK: Final = "clock"
 
 
 class EventType(StrEnum):
-    """What can happen to a job. The shapes of `data` stand beside each name; times are seconds since the epoch."""
+    """What can happen to a job. The shapes of `data` stand beside each name; times are seconds since the
+    epoch.
+    """
 
     REQUESTED = "Requested"  # kind, cluster, snapshot, channel, team, reason, options, plan (save only)
     PLANNED = "Planned"  # plan, policy, expires_at
@@ -50,9 +52,11 @@ class EventType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One recorded fact. `version` counts from 1; `at` is Redis time; `token` is the worker's fencing token, None for
-    people and the clock; `by` is `TEAM/USER`, `worker:<owner>` or `clock`; `run_id` names the Redis process it was decided on;
-    `id` is chosen by the client, so that a retry after an unanswered append recognises its own."""
+    """One recorded fact. `version` counts from 1; `at` is Redis time; `token` is the worker's fencing token,
+    None for people and the clock; `by` is `TEAM/USER`, `worker:<owner>` or `clock`; `run_id` names the Redis
+    process it was decided on; `id` is chosen by the client, so that a retry after an unanswered append
+    recognises its own.
+    """
 
     type: EventType
     job: str
@@ -153,7 +157,10 @@ def verify(
     """
     events: list[Event] = []
     for version, record in enumerate(records, after + 1):
-        broken = Fatal(f"the journal of job {job} is broken at event {version}", "Nothing more is done on it. Call an administrator.")
+        broken = Fatal(
+            f"the journal of job {job} is broken at event {version}",
+            "Nothing more is done on it. Call an administrator.",
+        )
         try:
             key_id, claimed, body = record.split(b" ", 2)
         except ValueError:

@@ -10,7 +10,9 @@ S3: Final = "s3"  # the place of an off-site copy; other places are node address
 
 @dataclass(frozen=True, slots=True)
 class NodeSpec:
-    """An entry of `nodes:` in rancher-cluster.yml, with rke's own defaults filled in (rke v0.1.20 and v1.0.16)."""
+    """An entry of `nodes:` in rancher-cluster.yml, with rke's own defaults filled in (rke v0.1.20 and
+    v1.0.16).
+    """
 
     address: str
     user: str
@@ -66,9 +68,11 @@ class Form(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """One file of a snapshot in one place (`where`: node address or S3). `sha256` and `size` (bytes) are of the etcd database
-    inside, `file_sha256` and `file_size` of the file itself; they are equal for the plain form. `taken_at` is seconds since the epoch.
-    `problem` says in a few words why a copy is corrupt or could not be read."""
+    """One file of a snapshot in one place (`where`: node address or S3). `sha256` and `size` (bytes) are of
+    the etcd database inside, `file_sha256` and `file_size` of the file itself; they are equal for the plain
+    form. `taken_at` is seconds since the epoch. `problem` says in a few words why a copy is corrupt or could
+    not be read.
+    """
 
     name: str
     where: str
@@ -86,7 +90,9 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A docker container. `started_at` is Docker's RFC 3339 text; `status` is running, exited, created, restarting, ..."""
+    """A docker container. `started_at` is Docker's RFC 3339 text; `status` is running, exited, created,
+    restarting, ...
+    """
 
     name: str
     image: str
@@ -101,7 +107,9 @@ class Container:
 
 
 class Access(StrEnum):
-    """How files of root are read on a node: as root, by `sudo -n`, or in a container of an image that is there."""
+    """How files of root are read on a node: as root, by `sudo -n`, or in a container of an image that is
+    there.
+    """
 
     ROOT = "root"
     SUDO = "sudo"
@@ -111,8 +119,10 @@ class Access(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NodeFacts:
-    """What one node answered. `error` is empty when it answered; then `docker` is its server version, `free_snapshots` and
-    `free_data` are free bytes on the file systems of /opt/rke and of etcd's data, `clock` its time in seconds since the epoch."""
+    """What one node answered. `error` is empty when it answered; then `docker` is its server version,
+    `free_snapshots` and `free_data` are free bytes on the file systems of /opt/rke and of etcd's data,
+    `clock` its time in seconds since the epoch.
+    """
 
     node: NodeSpec
     error: str = ""
@@ -131,8 +141,10 @@ class NodeFacts:
 
 @dataclass(frozen=True, slots=True)
 class RkeFacts:
-    """What the RKE host answered. `version` as in `rke --version` (v0.1.20); hashes are sha256 in hex; `state_sha256` is of the
-    .rkestate file, empty when there is none; `kube_config` says whether kube_config_<name>.yml is there."""
+    """What the RKE host answered. `version` as in `rke --version` (v0.1.20); hashes are sha256 in hex;
+    `state_sha256` is of the .rkestate file, empty when there is none; `kube_config` says whether
+    kube_config_<name>.yml is there.
+    """
 
     version: str
     binary_sha256: str
@@ -157,7 +169,9 @@ class RkeFacts:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One etcd member as seen from itself. `error` is empty when it answered; `hash` is hashkv at a common revision, if asked."""
+    """One etcd member as seen from itself. `error` is empty when it answered; `hash` is hashkv at a common
+    revision, if asked.
+    """
 
     address: str
     error: str = ""

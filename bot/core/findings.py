@@ -17,8 +17,10 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`id` is stable and names the check (and node), e.g. `node-unreachable:3.3.3.3`; `text` is a whole sentence;
-    `todo` says what to do and is never empty for red; `confirm` is the fact an approver vouches for (yellow)."""
+    """`id` is stable and names the check (and node), e.g. `node-unreachable:3.3.3.3`; `text` is a whole
+    sentence; `todo` says what to do and is never empty for red; `confirm` is the fact an approver vouches for
+    (yellow).
+    """
 
     id: str
     level: Level
@@ -28,12 +30,20 @@ class Finding:
 
     def to_json(self) -> dict[str, Json]:
         """The stored form; `from_json` is its inverse."""
-        return {"id": self.id, "level": self.level.value, "text": self.text, "todo": self.todo, "confirm": self.confirm}
+        return {
+            "id": self.id,
+            "level": self.level.value,
+            "text": self.text,
+            "todo": self.todo,
+            "confirm": self.confirm,
+        }
 
     @staticmethod
     def from_json(raw: Data) -> "Finding":
         """The finding stored as `raw`."""
-        return Finding(str(raw["id"]), Level(str(raw["level"])), str(raw["text"]), str(raw["todo"]), str(raw["confirm"]))
+        return Finding(
+            str(raw["id"]), Level(str(raw["level"])), str(raw["text"]), str(raw["todo"]), str(raw["confirm"])
+        )
 
 
 def count(findings: tuple[Finding, ...]) -> Mapping[Level, int]:

@@ -24,8 +24,9 @@ class StepState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StepRun:
-    """What happened to one step so far. `attempt` counts from 1, 0 before the first; times are seconds since the epoch;
-    `token` is the fencing token under which the last attempt was started."""
+    """What happened to one step so far. `attempt` counts from 1, 0 before the first; times are seconds since
+    the epoch; `token` is the fencing token under which the last attempt was started.
+    """
 
     step: Step
     state: StepState = StepState.PENDING
@@ -68,7 +69,9 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Takeover:
-    """A worker was lost and another one went on. `lost_for` is in seconds; `step` is the index where it resumed."""
+    """A worker was lost and another one went on. `lost_for` is in seconds; `step` is the index where it
+    resumed.
+    """
 
     at: float
     lost_for: float
@@ -77,7 +80,9 @@ class Takeover:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """The state of a job. People are `TEAM/USER`; times are seconds since the epoch, 0 where something has not happened."""
+    """The state of a job. People are `TEAM/USER`; times are seconds since the epoch, 0 where something has
+    not happened.
+    """
 
     id: str
     version: int = 0
@@ -157,7 +162,11 @@ def apply(job: Job, event: Event) -> Job:
     if phase in ENDS:
         after = replace(after, ended_at=event.at, ended_by=event.by, deadline=0)
     return replace(
-        after, version=event.version, phase=phase, last_at=event.at, token=job.token if event.token is None else event.token
+        after,
+        version=event.version,
+        phase=phase,
+        last_at=event.at,
+        token=job.token if event.token is None else event.token,
     )
 
 
@@ -194,7 +203,7 @@ def _planned(job: Job, event: Event) -> Job:
     )
 
 
-def _plan_again(job: Job, event: Event) -> Job:
+def _plan_again(job: Job, _event: Event) -> Job:
     return replace(job, votes=(), voided=job.voided + 1, deadline=0)
 
 

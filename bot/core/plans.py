@@ -1,7 +1,7 @@
 """Plans: the ordered steps of one job, the facts they rest on, and a digest over both.
 
-A vote is for one digest. `pins` are facts that must not change between the vote and the first change; `notes` are facts people
-read (sizes, ages, wording) that may.
+A vote is for one digest. `pins` are facts that must not change between the vote and the first change; `notes`
+are facts people read (sizes, ages, wording) that may.
 """
 
 import hashlib
@@ -30,8 +30,10 @@ class AfterDeath(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing a plan does. `kind` names the module in engine/steps; `title` (at most 40 characters) stands in the plan block,
-    `long_title` where there is room. A `detached` step outlives the worker on the RKE host."""
+    """One thing a plan does. `kind` names the module in engine/steps; `title` (at most 40 characters) stands
+    in the plan block, `long_title` where there is room. A `detached` step outlives the worker on the RKE
+    host.
+    """
 
     kind: str
     title: str
@@ -69,7 +71,9 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one job will do. `pins` and `steps` are covered by `digest`; `notes` and `findings` are for people."""
+    """What one job will do. `pins` and `steps` are covered by `digest`; `notes` and `findings` are for
+    people.
+    """
 
     kind: Kind
     cluster: str
@@ -172,9 +176,16 @@ _RESTORE = Step(
     no_return=True,
     after_death=AfterDeath.ASK,
 )
-_API = Step("restart_api", "Restart API and controllers", "restart the API server, then the controllers", mutating=True)
+_API = Step(
+    "restart_api",
+    "Restart API and controllers",
+    "restart the API server, then the controllers",
+    mutating=True,
+)
 _UP = Step("rke_up", "rke up", "rke up", mutating=True, detached=True)
-_RESTART = Step("restart_all", "Restart all components", "restart every Kubernetes and network container", mutating=True)
+_RESTART = Step(
+    "restart_all", "Restart all components", "restart every Kubernetes and network container", mutating=True
+)
 _VERIFY = Step("verify", "Verify", "verify etcd, API servers and components", mutating=True)
 
 
@@ -184,7 +195,8 @@ def save_steps() -> tuple[Step, ...]:
 
 
 def restore_steps(*, rke_restarts: bool) -> tuple[Step, ...]:
-    """The steps of a restore. `rke_restarts`: this rke (v0.2 and later) rebuilds the control plane inside snapshot-restore, so
-    that the API server needs no restart before `rke up`."""
+    """The steps of a restore. `rke_restarts`: this rke (v0.2 and later) rebuilds the control plane inside
+    snapshot-restore, so that the API server needs no restart before `rke up`.
+    """
     before = (_REVALIDATE, _SAFETY, _PREPARE, _STAGE, _RESTORE)
     return before + (() if rke_restarts else (_API,)) + (_UP, _RESTART, _VERIFY)

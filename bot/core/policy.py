@@ -3,7 +3,7 @@
 A person is `TEAM/USER` (Slack ids); group membership is looked up by the caller and handed in.
 """
 
-from collections.abc import Set
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -11,7 +11,9 @@ from bot.core.events import Data, Json
 
 
 class Action(StrEnum):
-    """What a person can ask for. Approving is not an action of a role: the approval policy names the approvers."""
+    """What a person can ask for. Approving is not an action of a role: the approval policy names the
+    approvers.
+    """
 
     READ = "read"  # list, status, clusters, help
     SAVE = "save"
@@ -21,8 +23,10 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ApprovalPolicy:
-    """How a restore is approved. `users` are Slack user ids and `groups` Slack user group ids; lifetimes are in seconds:
-    how long votes are taken, and how soon after the last vote the job must start. One deny ends the request."""
+    """How a restore is approved. `users` are Slack user ids and `groups` Slack user group ids; lifetimes are
+    in seconds: how long votes are taken, and how soon after the last vote the job must start. One deny ends
+    the request.
+    """
 
     required: int
     users: tuple[str, ...]
@@ -51,7 +55,8 @@ class ApprovalPolicy:
     def from_json(raw: Data) -> "ApprovalPolicy":
         """The policy stored as `raw`."""
         users, groups = raw["users"], raw["groups"]
-        assert isinstance(users, list | tuple) and isinstance(groups, list | tuple)
+        assert isinstance(users, list | tuple)
+        assert isinstance(groups, list | tuple)
         return ApprovalPolicy(
             required=int(str(raw["required"])),
             users=tuple(str(user) for user in users),
@@ -70,6 +75,6 @@ class Grant:
     users: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
 
-    def covers(self, user: str, groups: Set[str]) -> bool:
+    def covers(self, user: str, groups: AbstractSet[str]) -> bool:
         """Whether a person with that user id and those groups has the role. Default deny."""
         return self.everybody or user in self.users or not groups.isdisjoint(self.groups)

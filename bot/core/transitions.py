@@ -106,14 +106,18 @@ def name(event: Event | Draft) -> str:
 
 
 def writer(event_type: EventType, phase: Phase) -> Writer:
-    """Who may write that event in that phase. Cancelled and Expired belong to the worker once it has claimed the job."""
+    """Who may write that event in that phase. Cancelled and Expired belong to the worker once it has claimed
+    the job.
+    """
     if event_type in (EventType.CANCELLED, EventType.EXPIRED):
         return Writer.PROGRESS if phase is Phase.RUNNING else Writer.DECIDE
     return Writer.PROGRESS if event_type in _WORKERS else Writer.DECIDE
 
 
 def follow(phase: Phase, event: Event) -> Phase:
-    """The phase after `event`. Raises Fatal for a transition that is not in the table or a writer of the wrong class."""
+    """The phase after `event`. Raises Fatal for a transition that is not in the table or a writer of the
+    wrong class.
+    """
     after = TABLE.get((phase, name(event)))
     if after is None:
         raise Fatal(f"{name(event)} is not possible for a job that is {phase}")

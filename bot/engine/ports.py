@@ -1,7 +1,8 @@
-"""What the engine needs of the outside. Each protocol is implemented by one adapter and tested against the real thing.
+"""What the engine needs of the outside. Each protocol is implemented by one adapter and tested against the
+real thing.
 
-Unless said otherwise a call that gets no answer in time raises Unreachable, a mutating call of a worker that has been
-replaced raises Fenced, and every call has a deadline of its own.
+Unless said otherwise a call that gets no answer in time raises Unreachable, a mutating call of a worker that
+has been replaced raises Fenced, and every call has a deadline of its own.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -25,9 +26,10 @@ class Lane(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A worker's time-limited right to act. `scope` is the cluster (run lane) or the job or query (read lane); `until` is in
-    seconds of the worker's own monotonic clock, a margin before the lease really ends. `lost_for` is how long ago (seconds) the
-    previous worker's lease ended, 0 if this is no take-over."""
+    """A worker's time-limited right to act. `scope` is the cluster (run lane) or the job or query (read
+    lane); `until` is in seconds of the worker's own monotonic clock, a margin before the lease really ends.
+    `lost_for` is how long ago (seconds) the previous worker's lease ended, 0 if this is no take-over.
+    """
 
     lane: Lane
     scope: str
@@ -41,7 +43,9 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A journal as read in one go: the folded job, the mac of its last event, Redis' time (seconds) and run_id."""
+    """A journal as read in one go: the folded job, the mac of its last event, Redis' time (seconds) and
+    run_id.
+    """
 
     job: Job
     head_mac: str
@@ -53,16 +57,22 @@ class Journal(Protocol):
     """The append-only events of jobs, and the indexes derived from them."""
 
     async def read(self, job_id: str) -> Page:
-        """The whole journal of a job, its chain verified. A job that does not exist reads as version 0, phase new."""
+        """The whole journal of a job, its chain verified. A job that does not exist reads as version 0, phase
+        new.
+        """
 
     async def history(self, job_id: str) -> tuple[Event, ...]:
         """All events of a job, verified."""
 
     async def decide(self, page: Page, by: str, drafts: Sequence[Draft]) -> Page:
-        """Append as a person or the clock; durable when it returns. Raises Conflict if the journal is not at `page` any more."""
+        """Append as a person or the clock; durable when it returns. Raises Conflict if the journal is not at
+        `page` any more.
+        """
 
     async def progress(self, lease: Lease, page: Page, drafts: Sequence[Draft]) -> Page:
-        """Append as a worker; durable when it returns where the protocol needs it. Raises Conflict or Fenced (lease lost)."""
+        """Append as a worker; durable when it returns where the protocol needs it. Raises Conflict or Fenced
+        (lease lost).
+        """
 
 
 class Queue(Protocol):
@@ -72,8 +82,9 @@ class Queue(Protocol):
         """The next lease of that lane, a dead worker's first; None when nothing is ready."""
 
     async def renew(self, lease: Lease, floor: int = 0, *, retoken: bool = False) -> tuple[Lease, int]:
-        """The lease prolonged, and the head version of its job's journal. With `floor` or `retoken` it gets a higher token
-        (above `floor`). Raises Fenced if the lease has passed to somebody else."""
+        """The lease prolonged, and the head version of its job's journal. With `floor` or `retoken` it gets a
+        higher token (above `floor`). Raises Fenced if the lease has passed to somebody else.
+        """
 
     async def release(self, lease: Lease) -> None:
         """Give the lease back; nothing happens if it is not ours any more."""
@@ -84,8 +95,9 @@ class Queue(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Fence:
-    """Proof of the right to act, checked and raised on every machine a mutating command runs on. `job`, `version` and `mac` are the
-    marker of the journal, kept on the RKE host."""
+    """Proof of the right to act, checked and raised on every machine a mutating command runs on. `job`,
+    `version` and `mac` are the marker of the journal, kept on the RKE host.
+    """
 
     cluster: str
     token: int
@@ -132,8 +144,9 @@ class Launch(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """An attempt as read under its lock. `status` is the exit status once it has ended; `output` is stdout and stderr from the
-    asked offset on (bytes, bounded); `size` is the size of the whole output."""
+    """An attempt as read under its lock. `status` is the exit status once it has ended; `output` is stdout
+    and stderr from the asked offset on (bytes, bounded); `size` is the size of the whole output.
+    """
 
     state: AttemptState
     status: int | None
@@ -145,16 +158,22 @@ class RkeHost(Protocol):
     """The machine with rke, rancher-cluster.yml and the state file of one cluster."""
 
     async def look(self) -> RkeFacts:
-        """rke's version, the yml and the state. Refused when there is no readable yml or no rke, with what to do."""
+        """Rke's version, the yml and the state. Refused when there is no readable yml or no rke, with what to
+        do.
+        """
 
     async def raise_fence(self) -> Mark | None:
         """Raise the fence to our token and the marker to our journal; the marker that was there before."""
 
     async def back_up(self, suffix: str) -> tuple[str, ...]:
-        """Copy yml and state file beside themselves with that suffix (skipped where the copy is there and equal); the names made."""
+        """Copy yml and state file beside themselves with that suffix (skipped where the copy is there and
+        equal); the names made.
+        """
 
     async def launch(self, attempt: Attempt, arguments: Sequence[str]) -> Launch:
-        """Start `rke <arguments>` detached in the yml's directory, at most once per attempt. Returns when it is recorded as started."""
+        """Start `rke <arguments>` detached in the yml's directory, at most once per attempt. Returns when it
+        is recorded as started.
+        """
 
     async def observe(self, attempt: Attempt, offset: int) -> Observation:
         """The state of an attempt and its output from byte `offset` on."""
@@ -169,30 +188,40 @@ class Node(Protocol):
     spec: NodeSpec
 
     async def look(self) -> NodeFacts:
-        """Reachability, docker, containers, disk, clock. Never raises for a node that does not answer: `error` says why."""
+        """Reachability, docker, containers, disk, clock. Never raises for a node that does not answer:
+        `error` says why.
+        """
 
     async def copies(self) -> tuple[Copy, ...]:
         """The snapshot files here, unchecked; temporary files and the PKI bundle left out."""
 
     async def check_copy(self, name: str) -> Copy | None:
-        """One file read back: sha256, trailing hash, revision; None when it is not here. Both forms are looked for."""
+        """One file read back: sha256, trailing hash, revision; None when it is not here. Both forms are
+        looked for.
+        """
 
     def read_copy(self, copy: Copy) -> AsyncIterator[bytes]:
         """The bytes of that file."""
 
     async def write_copy(self, copy: Copy, chunks: AsyncIterator[bytes]) -> None:
-        """Write the file under its name: directory made, temporary name, sha256 checked against `copy.file_sha256`, fsync, rename, 0600 of
-        root; a copy of the other form is moved aside. Raises Retryable when the bytes did not arrive whole."""
+        """Write the file under its name: directory made, temporary name, sha256 checked against
+        `copy.file_sha256`, fsync, rename, 0600 of root; a copy of the other form is moved aside. Raises
+        Retryable when the bytes did not arrive whole.
+        """
 
     async def safety_copy(self, name: str) -> Copy:
-        """Save today's data of this member by a one-shot etcdctl in a container of the node's own etcd image (works without quorum),
-        under a temporary name, then renamed; the copy, read back. An intact copy of that name that is there is kept."""
+        """Save today's data of this member by a one-shot etcdctl in a container of the node's own etcd image
+        (works without quorum), under a temporary name, then renamed; the copy, read back. An intact copy of
+        that name that is there is kept.
+        """
 
     async def containers(self) -> Mapping[str, Container]:
         """All containers, running or not, by name."""
 
     async def restart(self, names: Sequence[str]) -> Mapping[str, str]:
-        """`docker restart` each; name -> "" or Docker's error. A container that is gone ("No such container") is no error."""
+        """`docker restart` each; name -> "" or Docker's error. A container that is gone ("No such container")
+        is no error.
+        """
 
     async def stop(self, names: Sequence[str]) -> Mapping[str, str]:
         """`docker stop` each; like restart."""
@@ -201,10 +230,10 @@ class Node(Protocol):
         """`docker rm -f` each; like restart."""
 
     async def member(self) -> Member:
-        """etcd's member of this node, asked on the node. Never raises: `error` says why."""
+        """Etcd's member of this node, asked on the node. Never raises: `error` says why."""
 
     async def hash_at(self, revision: int) -> int:
-        """hashkv of this member at that revision."""
+        """Hashkv of this member at that revision."""
 
     async def put_and_read(self, key: str, value: str) -> str:
         """Write a key through this member and read it back through it; what was read."""
@@ -213,8 +242,9 @@ class Node(Protocol):
         """Delete a key written by put_and_read."""
 
     async def api_health(self) -> str:
-        """Ask this controlplane node's API server for its health with a client certificate, on the node; "" when it says ok, else what it
-        said."""
+        """Ask this controlplane node's API server for its health with a client certificate, on the node; ""
+        when it says ok, else what it said.
+        """
 
 
 class Site(Protocol):
@@ -223,7 +253,9 @@ class Site(Protocol):
     host: RkeHost
 
     def read_yml(self, facts: RkeFacts) -> ClusterYml:
-        """The nodes of the yml just read; the site reaches them from now on. Refused when it cannot be used, with what to do."""
+        """The nodes of the yml just read; the site reaches them from now on. Refused when it cannot be used,
+        with what to do.
+        """
 
     def node(self, spec: NodeSpec) -> Node:
         """That node."""
@@ -240,11 +272,14 @@ class Store(Protocol):
     """Off-site copies."""
 
     async def copies(self, cluster: str) -> tuple[Copy, ...]:
-        """The copies of that cluster's snapshots; integrity, sha256 and revision as recorded when they were put."""
+        """The copies of that cluster's snapshots; integrity, sha256 and revision as recorded when they were
+        put.
+        """
 
     async def put(self, cluster: str, copy: Copy, chunks: AsyncIterator[bytes]) -> Copy:
-        """Store the bytes of `copy` (read from a node) with their sha256; the stored copy, checked by length and checksum. A name
-        that is taken by other bytes is Refused."""
+        """Store the bytes of `copy` (read from a node) with their sha256; the stored copy, checked by length
+        and checksum. A name that is taken by other bytes is Refused.
+        """
 
     def get(self, cluster: str, copy: Copy) -> AsyncIterator[bytes]:
         """The bytes of a stored copy, of exactly that version id where there is one."""
@@ -253,7 +288,7 @@ class Store(Protocol):
 class Side(Protocol):
     """What is shown but is no event: progress lines of nodes and the output of commands."""
 
-    async def line(self, job: str, key: str, text: str) -> None:
+    async def line(self, job: str, key: str, words: str) -> None:
         """Set the progress line of a node (or fact) in the running step."""
 
     async def clear(self, job: str) -> None:
@@ -263,7 +298,9 @@ class Side(Protocol):
         """The progress lines, in the order in which they were first set."""
 
     async def output(self, attempt: Attempt, offset: int, data: bytes) -> int:
-        """Append output at `offset` if that is its length; the length after it. Bounded: the middle of very long output is dropped."""
+        """Append output at `offset` if that is its length; the length after it. Bounded: the middle of very
+        long output is dropped.
+        """
 
     async def tail(self, attempt: Attempt, size: int) -> bytes:
         """The last `size` bytes of the output."""
@@ -271,8 +308,10 @@ class Side(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """What Slack shows of a job: the living message (`channel`, `ts`; empty before it was posted), the version of the job it shows, the
-    version up to which thread replies were sent, `dms` as user id -> (channel, ts), and whether Slack refused the rich blocks."""
+    """What Slack shows of a job: the living message (`channel`, `ts`; empty before it was posted), the
+    version of the job it shows, the version up to which thread replies were sent, `dms` as user id ->
+    (channel, ts), and whether Slack refused the rich blocks.
+    """
 
     channel: str = ""
     ts: str = ""
@@ -284,7 +323,9 @@ class Projection:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A job or query whose projection may be behind. `number` grows with every change and is handed back to `settled`."""
+    """A job or query whose projection may be behind. `number` grows with every change and is handed back to
+    `settled`.
+    """
 
     id: str
     number: int
@@ -292,7 +333,9 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A read that answers now. `result` is None until a worker has answered; then it is what `engine/queries.py` says."""
+    """A read that answers now. `result` is None until a worker has answered; then it is what
+    `engine/queries.py` says.
+    """
 
     id: str
     what: str
@@ -329,8 +372,9 @@ class Outbox(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Occupancy:
-    """Who has a cluster: `hold` and `job` are job ids ("" if none), `alive` says whether the worker's lease still stands, `waiting` are the
-    queued jobs in order."""
+    """Who has a cluster: `hold` and `job` are job ids ("" if none), `alive` says whether the worker's lease
+    still stands, `waiting` are the queued jobs in order.
+    """
 
     hold: str = ""
     job: str = ""
