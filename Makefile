@@ -27,10 +27,10 @@ help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  \1\t/p' Makefile | expand -t 16
 
 demo: $(VENV)/.installed ## play a save, a list and a two-person restore in a local lab
-	$(BIN)/python -m tests.lab demo $(DEMO_ARGS)
+	BOT_INSTALLED=1 $(BIN)/python -m tests.lab demo $(DEMO_ARGS)
 
 test: lint $(VENV)/.installed ## run the linters and every test against the installed wheel
-	BOT_TEST_INSTALLED=1 $(BIN)/pytest -n auto $(PYTEST_ARGS)
+	BOT_INSTALLED=1 $(BIN)/pytest -n auto $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev ## check style, types and layers
 	$(BIN)/ruff check $(CHECKED)

@@ -13,7 +13,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     """`make test` must test the wheel: a source tree that shadows it would hide a packaging mistake."""
-    if not os.environ.get("BOT_TEST_INSTALLED"):
+    if not os.environ.get("BOT_INSTALLED"):
         return
     for package in ("bot", "handlers"):
         spec = importlib.util.find_spec(package)
