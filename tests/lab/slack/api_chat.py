@@ -37,7 +37,7 @@ def update(store: Store, args: JsonObject) -> JsonObject:
         raise SlackError("no_text")
     if len(str(args.get("text") or "")) > UPDATE_TEXT:
         raise SlackError("msg_too_long")
-    text, blocks = content(store, {"text": message.text} | args)
+    text, blocks = content(store, args, message.text)
     metadata = metadata_of(args) if args.get("metadata") is not None else message.metadata
     store.name_blocks(blocks)
     message.set_content(text, blocks, metadata, store.clock.now())
@@ -113,9 +113,12 @@ def writable(store: Store, channel_id: object) -> Channel:
     return channel
 
 
-def content(store: Store, args: JsonObject) -> tuple[str, list[JsonObject]]:
-    """Text and checked blocks of a message; `no_text` when there is nothing to show."""
-    text, blocks = args.get("text") or "", args.get("blocks") or []
+def content(store: Store, args: JsonObject, old_text: str = "") -> tuple[str, list[JsonObject]]:
+    """Text and checked blocks of a message; `no_text` when there is nothing to show.
+
+    Slack accepts blocks without text, but then notifications and screen readers have nothing to say: a violation.
+    """
+    text, blocks = args.get("text", old_text) or "", args.get("blocks") or []
     if not isinstance(text, str):
         raise refused_arguments("must be a string [json-pointer:/text]")
     check_blocks(blocks, "message", store.refused_block_types)
@@ -123,6 +126,8 @@ def content(store: Store, args: JsonObject) -> tuple[str, list[JsonObject]]:
         raise SlackError("no_text")
     if len(text) > POST_TEXT:
         raise SlackError("msg_too_long")
+    if blocks and not args.get("text"):
+        store.violate("message", "no_fallback_text", args, "send `text` with every message")
     return text, blocks
 
 

@@ -190,7 +190,15 @@ def _data_characters(blocks: list[JsonObject]) -> int:
 
 
 def interactive_parts(block: JsonObject) -> list[JsonObject]:
-    """The elements of a block that may carry an `action_id`."""
+    """The elements of a block that people act on and that carry an `action_id`, also those inside cards."""
     parts = [block.get("accessory"), block.get("element"), *(block.get("elements") or [])]
     parts += block.get("actions") or []
-    return [part for part in parts if isinstance(part, dict) and not str(part.get("type")).startswith("rich_text")]
+    if block.get("type") == "carousel":
+        parts = [action for card in block["elements"] for action in card.get("actions") or []]
+    return [part for part in parts if isinstance(part, dict) and _is_interactive(str(part.get("type")))]
+
+
+def _is_interactive(kind: str) -> bool:
+    return kind not in ("plain_text", "mrkdwn", "image", "card") and (
+        kind == "rich_text_input" or not kind.startswith("rich_text")
+    )

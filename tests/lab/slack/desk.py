@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 from tests.lab.slack import payloads
 from tests.lab.slack.api_views import push_on, set_view
 from tests.lab.slack.blocks import check_blocks
+from tests.lab.slack.elements import OPTION
 from tests.lab.slack.inputs import check_required, element_state, values_of
 from tests.lab.slack.response_urls import ResponseUrls
+from tests.lab.slack.schema import Report, check_fields, items
 from tests.lab.slack.state import Ack, View
 from tests.lab.slack.store import Channel, Store
 from tests.lab.slack.transport import Envelope, PayloadKind, Transport
 from tests.lab.slack.view_rules import check_view
-from tests.lab.slack.wire import JsonObject, SlackError, refused_arguments
+from tests.lab.slack.wire import JsonObject, SlackError, invalid_blocks, refused_arguments
 
 if TYPE_CHECKING:
     from tests.lab.slack.people import User
@@ -125,6 +127,18 @@ class Desk:
         if not view.content.get("notify_on_close"):
             return None
         return await self.send("interactive", payloads.view_event(self._store, user, view, "view_closed", {}))
+
+    async def options(self, user: "User", target: payloads.Target, action_id: str, query: str) -> list[JsonObject]:
+        """What the app offers in an external select for what was typed; at most 100 options."""
+        block, element = payloads.find_element(target.blocks, action_id, None, 0)
+        payload = payloads.suggestion(self._store, user, target, block, element, query)
+        ack = await self.send("interactive", payload, accepts_response=True)
+        report = Report()
+        check_fields(ack.payload, {"options": items(OPTION, 0, 100)}, "", report)
+        if ack.ok and report.problems:
+            self._refuse_answer("options", ack, invalid_blocks(report.problems))
+        found: list[JsonObject] = ack.payload.get("options") or []
+        return found if ack.ok else []
 
     async def event(self, body: JsonObject) -> Ack:
         """An Events API event, repeated up to three times until it is acknowledged."""

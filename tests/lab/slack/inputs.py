@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from tests.lab.slack.payloads import elements_of
+from tests.lab.slack.blocks import interactive_parts
 from tests.lab.slack.wire import JsonObject
 
 #: Where an element's state stands in `state.values`, and under which name its initial value.
@@ -30,7 +30,8 @@ class NotSubmitted(ValueError):
 def element_state(element: JsonObject, given: object) -> JsonObject:
     """The state of one element after a person entered `given` (None keeps the initial value).
 
-    Options are named by their value; `True` ticks all boxes. LookupError when there is no such option.
+    Options are named by their value (an external select takes the option itself); `True` ticks all boxes.
+    LookupError when there is no such option.
     """
     kind = str(element["type"])
     if kind in ONE_OPTION:
@@ -58,6 +59,8 @@ def _options(element: JsonObject) -> list[JsonObject]:
 
 
 def _option(element: JsonObject, value: object) -> JsonObject:
+    if isinstance(value, dict) and element["type"] == "external_select":
+        return value
     for option in _options(element):
         if option["value"] == value:
             return option
@@ -72,7 +75,7 @@ def values_of(blocks: list[JsonObject], given: Mapping[str, object]) -> JsonObje
     values: JsonObject = {}
     known: set[str] = set()
     for block in blocks:
-        for element in elements_of(block):
+        for element in interactive_parts(block):
             if element["type"] in ("button", "overflow"):
                 continue
             names = (str(block["block_id"]), str(element["action_id"]))

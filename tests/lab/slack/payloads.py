@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from tests.lab.slack.blocks import interactive_parts
 from tests.lab.slack.state import Ephemeral, Message, View
 from tests.lab.slack.store import Channel, Store
 from tests.lab.slack.wire import JsonObject
@@ -84,6 +85,23 @@ def view_event(store: Store, user: "User", view: View, kind: str, values: JsonOb
     return payload
 
 
+def suggestion(
+    store: Store, user: "User", target: Target, block: JsonObject, element: JsonObject, query: str
+) -> JsonObject:
+    """`block_suggestion`: what was typed into an external select."""
+    view_id = target.id if isinstance(target, View) else None
+    payload = _interaction(store, user, "block_suggestion", view_id)
+    del payload["trigger_id"]
+    payload |= {"action_id": element["action_id"], "block_id": block["block_id"], "value": query}
+    if isinstance(target, View):
+        payload["container"] = {"type": "view", "view_id": target.id}
+        payload["view"] = target.to_wire(store.team_id, store.app_id, store.bot_id)
+    else:
+        payload["container"] = {"type": "message", "message_ts": target.ts, "channel_id": target.channel}
+        payload["channel"] = {"id": target.channel}
+    return payload
+
+
 def event(store: Store, body: JsonObject) -> JsonObject:
     """An Events API callback around an inner event."""
     return {
@@ -104,7 +122,7 @@ def find_element(
     """The block and element a person would click; LookupError tells what there is instead."""
     found, seen = [], []
     for block in blocks:
-        for part in elements_of(block):
+        for part in interactive_parts(block):
             seen.append(str(part.get("action_id")))
             if part.get("action_id") == action_id and (value is None or _same(part.get("value"), value)):
                 found.append((block, part))
@@ -120,12 +138,3 @@ def _same(value: object, wanted: str | Mapping[str, object]) -> bool:
         return bool(json.loads(str(value)) == dict(wanted))
     except ValueError:
         return False
-
-
-def elements_of(block: JsonObject) -> list[JsonObject]:
-    """Elements people act on, also those inside cards."""
-    parts = [block.get("accessory"), block.get("element"), *(block.get("elements") or [])]
-    parts += block.get("actions") or []
-    if block.get("type") == "carousel":
-        parts += [action for card in block["elements"] for action in card.get("actions") or []]
-    return [part for part in parts if isinstance(part, dict) and part.get("action_id")]

@@ -77,6 +77,11 @@ class User:
         self._require_visible(view)
         return await self.desk.close(self, view)
 
+    async def options(self, target: Target, action_id: str, query: str) -> list[JsonObject]:
+        """Type into an external select and see what the app offers."""
+        self._require_visible(target)
+        return await self.desk.options(self, target, action_id, query)
+
     async def says(self, channel: Channel, text: str, thread_ts: str | None = None) -> Message:
         """Write a message; with a mention of the bot it hears `app_mention`, in a direct conversation `message`."""
         message = Message(channel.id, self.store.next_ts(), self.id, text, thread_ts=thread_ts)

@@ -4,6 +4,7 @@ Source of the frames: docs.slack.dev/apis/events-api/using-socket-mode.
 """
 
 import asyncio
+import contextlib
 import json
 import secrets
 import time
@@ -14,12 +15,13 @@ from aiohttp import WSMsgType, web
 from tests.lab.slack.state import Ack
 from tests.lab.slack.store import Store
 from tests.lab.slack.transport import Envelope
-from tests.lab.slack.wire import JsonObject, SlackError
+from tests.lab.slack.wire import JsonObject
 
 #: Slack lets one app hold ten connections (docs.slack.dev, "Using multiple connections").
 MAX_CONNECTIONS = 10
 #: A URL of apps.connections.open is good for one connection, soon.
 TICKET_SECONDS = 30.0
+PING_SECONDS = 10.0
 
 
 @dataclass(eq=False)
@@ -76,15 +78,26 @@ class SocketMode:
         self.connected_ever += 1
         connection = Connection(ws, request, self.connected_ever)
         self.connections.append(connection)
+        pinging = asyncio.create_task(self._ping(connection))
         try:
             await ws.send_json(self._hello())
             self._store.changed()
             async for message in ws:
                 await self._receive(connection, message.type, message.data)
         finally:
+            pinging.cancel()
             self.connections.remove(connection)
             self._store.changed()
         return ws
+
+    @staticmethod
+    async def _ping(connection: Connection) -> None:
+        """Slack pings its clients too; the answers are not looked at."""
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await asyncio.sleep(PING_SECONDS)
+                if not connection.silent:
+                    await connection.ws.ping(b"Ping from the lab")
 
     def _hello(self) -> JsonObject:
         return {
@@ -113,28 +126,38 @@ class SocketMode:
             pending.answer.set_result(frame.get("payload") or {})
         self._store.changed()
 
-    def _next(self) -> Connection | None:
+    def _in_turn(self) -> list[Connection]:
+        """All sockets, beginning with the one whose turn it is."""
         if not self.connections:
-            return None
+            return []
         self._turn += 1
-        return self.connections[self._turn % len(self.connections)]
+        start = self._turn % len(self.connections)
+        return self.connections[start:] + self.connections[:start]
+
+    async def _send(self, envelope: Envelope) -> bool:
+        """Hand the envelope to one socket; False when none is open. A silent one swallows it."""
+        for connection in self._in_turn():
+            try:
+                if not connection.silent:
+                    await connection.ws.send_json(self._frame(envelope))
+            except ConnectionError:
+                continue
+            connection.delivered.append(envelope.id)
+            return True
+        return False
 
     async def deliver(self, envelope: Envelope, limit: float) -> Ack:
         """Send the envelope over ONE of the open sockets, in turn, and wait for its acknowledgement."""
         ack = Ack(envelope.id)
-        connection = self._next()
-        if connection is None:
-            ack.error = "dispatch_failed"
-            return ack
         pending = _Pending(asyncio.get_running_loop().create_future(), ack)
         self._pending[envelope.id] = pending
-        connection.delivered.append(envelope.id)
         started = time.monotonic()
         try:
-            if not connection.silent:
-                await connection.ws.send_json(self._frame(envelope))
-            ack.payload = await asyncio.wait_for(pending.answer, limit)
-        except (TimeoutError, ConnectionError):
+            if await self._send(envelope):
+                ack.payload = await asyncio.wait_for(pending.answer, limit)
+            else:
+                ack.error = "dispatch_failed"
+        except TimeoutError:
             ack.error = "operation_timeout"
         ack.seconds = time.monotonic() - started
         return ack
@@ -165,9 +188,3 @@ class SocketMode:
         """Let one socket or all of them look open while nothing passes: no pong, no envelope, no ack."""
         for connection in self.connections if index is None else [self.connections[index]]:
             connection.silent = True
-
-    def require_connection(self) -> Connection:
-        """The oldest open socket; SlackError when the app is not connected."""
-        if not self.connections:
-            raise SlackError("dispatch_failed")
-        return self.connections[0]

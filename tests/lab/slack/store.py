@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
+from tests.lab.slack.blocks import interactive_parts
 from tests.lab.slack.clock import Clock
 from tests.lab.slack.state import Ack, Call, Ephemeral, Message, UploadedFile, View, Violation
 from tests.lab.slack.wire import JsonObject, SlackError
@@ -170,10 +171,8 @@ class Store:
         """Give every block a `block_id` and every interactive element an `action_id`; new ones at each call."""
         for block in blocks:
             block.setdefault("block_id", f"b{next(self._ids):x}")
-            parts = [block.get("accessory"), block.get("element"), *(block.get("elements") or [])]
-            for part in parts:
-                if isinstance(part, dict) and part.get("type") in ("button", "static_select", "checkboxes"):
-                    part.setdefault("action_id", f"a{next(self._ids):x}")
+            for part in interactive_parts(block):
+                part.setdefault("action_id", f"a{next(self._ids):x}")
 
     def new_trigger(self, user: str, view_id: str | None = None) -> str:
         """A `trigger_id` for one payload of `user`; `view_id` when the payload came from a modal."""

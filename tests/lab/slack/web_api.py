@@ -3,6 +3,7 @@
 Source of token kinds and scopes: each method's page under docs.slack.dev/reference/methods.
 """
 
+import copy
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -93,10 +94,10 @@ class WebApi:
             return self._cut(request, name, args)
         try:
             args, token = await read_arguments(request)
-            answer = {"ok": True, **self._call(name, args, token)}
+            answer = {"ok": True, **self._call(name, copy.deepcopy(args), token)}
         except SlackError as error:
-            answer = error.answer()
             status, headers = self._note(name, args, error)
+            answer = error.answer()
         if lost == "reply":
             return self._cut(request, name, args)
         self._store.calls.append(Call(name, args, self._store.clock.now(), status, answer))

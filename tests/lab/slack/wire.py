@@ -16,6 +16,12 @@ NOT_THE_BOTS_FAULT = frozenset(
         "channel_not_found",
         "is_archived",
         "message_not_found",
+        "not_found",
+        "not_in_channel",
+        "user_not_in_channel",
+        "user_disabled",
+        "cannot_dm_bot",
+        "already_reacted",
         "user_not_found",
         "no_such_subteam",
     }

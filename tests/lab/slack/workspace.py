@@ -6,7 +6,7 @@ from typing import Literal, Self, TypeVar
 
 from aiohttp import web
 
-from tests.lab.slack import api_files
+from tests.lab.slack import api_files, payloads
 from tests.lab.slack.clock import Clock
 from tests.lab.slack.desk import Desk
 from tests.lab.slack.faults import Faults
@@ -18,6 +18,7 @@ from tests.lab.slack.server import Server
 from tests.lab.slack.socket_mode import SocketMode
 from tests.lab.slack.state import Ack, Call, Message, Violation
 from tests.lab.slack.store import DEFAULT_SCOPES, Channel, Store, UserGroup
+from tests.lab.slack.transport import Envelope
 from tests.lab.slack.web_api import WebApi
 from tests.lab.slack.wire import JsonObject, SlackError
 
@@ -230,6 +231,17 @@ class Workspace:
         """Deliver the payload of an earlier action once more, with the same envelope id."""
         return await self.desk.redeliver(ack)
 
+    async def send_forged(
+        self, user: User, channel: Channel, command: str, text: str = "", *, age: float = 0.0, secret: str | None = None
+    ) -> int:
+        """Post a slash command with an old timestamp or another secret's signature; the status the bot answers.
+
+        To replay a request byte for byte use `workspace.http.post(workspace.http.sent[-1])`.
+        """
+        payload = payloads.slash(self.store, user, channel, command, text, f"{self.store.base_url}/respond/T/none")
+        request = self.http.request_for(Envelope("slash_commands", payload), age=age, secret=secret)
+        return (await self.http.post(request))[0]
+
     def redeliver_next(self, times: int = 1) -> None:
         """Let the next payloads arrive twice."""
         self.desk.redeliver_next += times
@@ -272,6 +284,12 @@ class Workspace:
         await self.down(how)
         await asyncio.sleep(seconds)
         await self.up()
+
+    def names(self) -> dict[str, str]:
+        """Names of people, groups and channels by id, for rendering mentions."""
+        people = {user.id: user.name for user in self.store.users.values()}
+        groups = {group.id: group.handle for group in self.store.groups.values()}
+        return people | groups | {channel.id: channel.name for channel in self.store.channels.values()}
 
     def messages_json(self) -> list[JsonObject]:
         """All messages in their last form, for a transcript."""
