@@ -12,6 +12,7 @@ from typing import Self
 
 from tests.lab.bot import Bot, Command
 from tests.lab.config import BotConfig, Json, secrets_of
+from tests.lab.manifest import bot_scopes
 from tests.lab.nodes import Machines, Node, RkeHost
 from tests.lab.redis import RedisServer
 from tests.lab.s3 import S3
@@ -29,7 +30,7 @@ class Lab:
         self,
         base: Path,
         *,
-        clusters: Sequence[str] = ("prod",),
+        clusters: Sequence[str] = ("rancher-prod",),
         rke: str = "v0.1.20",
         nodes: int = 3,
         spares: int = 0,
@@ -44,7 +45,7 @@ class Lab:
         }
         self.redis = RedisServer(base / "redis")
         self.s3 = S3(base / "s3")
-        self.workspace = workspace or Workspace()
+        self.workspace = workspace or Workspace(scopes=bot_scopes())
         self.known_hosts = base / "known_hosts"
         self._bring_up = bring_up
         self._exit = contextlib.AsyncExitStack()
