@@ -21,7 +21,7 @@ COMPILE := $(BIN)/uv pip compile --universal --generate-hashes --no-header --no-
            --python-version 3.11 --quiet
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint fmt bench image requirements clean
+.PHONY: help demo test lint fmt wheel bench image requirements clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  \1\t/p' Makefile | expand -t 16
@@ -41,6 +41,8 @@ lint: $(VENV)/.dev ## check style, types and layers
 fmt: $(VENV)/.dev ## format the code and apply the safe fixes
 	$(BIN)/ruff check --fix --quiet $(CHECKED) || true
 	$(BIN)/ruff format $(CHECKED)
+
+wheel: $(WHEEL) ## build the wheel into dist/
 
 bench: $(VENV)/.installed ## run each benchmark against a peer measured in the same run
 	@set -e; for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python "$$file"; done
