@@ -69,9 +69,9 @@ $(VENV)/.venv:
 
 # uv installs in a second what takes pip fifteen; where uv itself cannot be had, pip does the same work.
 $(VENV)/.dev: requirements-dev.txt requirements-build.txt | $(VENV)/.venv
-	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --require-hashes -r requirements-build.txt || true
+	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-build.txt || true
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.txt || \
-	  $(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.txt
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	touch $@
 
 $(WHEEL): $(SOURCES) | $(VENV)/.dev
@@ -80,5 +80,5 @@ $(WHEEL): $(SOURCES) | $(VENV)/.dev
 
 $(VENV)/.installed: $(WHEEL) $(VENV)/.dev
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --reinstall $(WHEEL) || \
-	  $(BIN)/python -m pip install --quiet --no-deps --force-reinstall $(WHEEL)
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall $(WHEEL)
 	touch $@
