@@ -39,7 +39,7 @@ def check_name(name: str) -> str:
 
 
 def check_existing(name: str) -> str:
-    """The snapshot that `name` stands for: also rke's own names, and NAME for NAME.zip; else Refused with the reason."""
+    """The snapshot that `name` stands for: also rke's own names, NAME for NAME.zip; else Refused with why."""
     base, _ = split_file_name(name)
     return base if _RKES_OWN.fullmatch(base) else _whitelisted(base)
 
