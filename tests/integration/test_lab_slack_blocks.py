@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.slack.blocks import check_blocks
+from tests.lab.slack.blocks import Surface, check_blocks
 from tests.lab.slack.terminal import Style, render
 from tests.lab.slack.view_rules import check_view
 from tests.lab.slack.wire import JsonObject, SlackError
@@ -72,7 +72,7 @@ OPTION = {"text": plain(3), "value": "v"}
 def test_every_message_of_the_bot_is_accepted(path: Path) -> None:
     """The designed messages, their fallbacks and their modals pass all rules, and render without markup."""
     example = json.loads(path.read_text())
-    surface = "modal" if example["surface"] == "modal" else "message"
+    surface: Surface = "modal" if example["surface"] == "modal" else "message"
     for name in ("blocks", "fallback_blocks", "after_decision"):
         check_blocks(example.get(name, []), surface)
     if "view" in example:
