@@ -37,7 +37,8 @@ def plain(text: str, names: Mapping[str, str]) -> str:
 
 def _unmark(text: str) -> str:
     for mark in "*_~":
-        text = re.sub(rf"(?<!\w){re.escape(mark)}([^{re.escape(mark)}\n]+){re.escape(mark)}(?!\w)", r"\1", text)
+        one = re.escape(mark)
+        text = re.sub(rf"(?<!\w){one}(?!\s)([^{one}\n]+)(?<!\s){one}(?!\w)", r"\1", text)
     return text
 
 
