@@ -1,0 +1,112 @@
+"""Makes lab nodes a running cluster without running rke: certificates, containers, etcd's content, kubeconfig.
+
+What is left is what a finished ``rke up`` leaves: containers and objects are described by the rke double itself.
+"""
+
+import asyncio
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tests.lab.nodes.certs import Pki
+from tests.lab.nodes.node import Node
+from tests.lab.nodes.paths import ETCD_DATA, KUBERNETES
+from tests.lab.nodes.rkehost import RkeHost
+from tests.lab.rke import node_plan, pki, seed_objects, write_state
+from tests.lab.rke.config import Cluster, cluster_of, parse
+from tests.lab.rke.settings import Settings
+
+HEALTHY_WITHIN = 20.0
+_POLL = 0.02
+
+PODS = (
+    ("pause:3.1", "POD", "canal-{suffix}", "kube-system"),
+    ("calico-node:v3.4.0", "calico-node", "canal-{suffix}", "kube-system"),
+    ("coreos-flannel:v0.10.0-rancher1", "kube-flannel", "canal-{suffix}", "kube-system"),
+    ("pause:3.1", "POD", "coredns-{suffix}", "kube-system"),
+    ("coredns-coredns:1.2.6", "coredns", "coredns-{suffix}", "kube-system"),
+)
+"""Image, container, pod and namespace of the pods' containers on each node (canal is rke's default network plugin)."""
+
+_PROGRAMS = {"POD": "/pause", "calico-node": "start_runit", "kube-flannel": "/opt/bin/flanneld", "coredns": "/coredns"}
+
+
+async def bring_up(nodes: Sequence[Node], rke_host: RkeHost, authority: Pki) -> None:
+    """Start the cluster the RKE host's yml describes and wait until every member is healthy."""
+    cluster = cluster_of(rke_host.config, parse(rke_host.config.read_text()))
+    settings = replace(Settings.from_environ(), version=rke_host.version)
+    members = [n.address for n in nodes if "etcd" in n.roles]
+    certificates = authority.files(members)
+    for node in nodes:
+        _deploy(node, authority, members)
+    await asyncio.gather(*(_run_node(node, cluster, settings) for node in nodes))
+    await asyncio.gather(*(wait_healthy(node) for node in nodes if "etcd" in node.roles))
+    await _seed(next(n for n in nodes if "etcd" in n.roles), seed_objects(rke_host.config, certificates))
+    control = next(n for n in nodes if "controlplane" in n.roles)
+    server = f"https://{control.address}:6443"
+    rke_host.kube_config.write_text(pki.kube_config(pki.bundle_of(certificates), server, "lab"))
+    if not settings.legacy:
+        write_state(rke_host.config, certificates)
+
+
+def _deploy(node: Node, authority: Pki, members: Sequence[str]) -> None:
+    """Certificates in place, and the copy rke keeps in .tmp on etcd and controlplane nodes."""
+    ssl = node.real(f"{KUBERNETES}/ssl")
+    authority.deploy(ssl, members)
+    if {"etcd", "controlplane"} & set(node.roles):
+        shutil.copytree(ssl, node.real(f"{KUBERNETES}/.tmp"), dirs_exist_ok=True)
+    if "etcd" in node.roles:
+        node.real(ETCD_DATA).mkdir(parents=True, exist_ok=True)
+        node.real(ETCD_DATA).chmod(0o700)
+
+
+async def _run_node(node: Node, cluster: Cluster, settings: Settings) -> None:
+    host = next(h for h in cluster.hosts if h.address == node.address)
+    specs = node_plan(cluster, host, settings)
+    for spec in sorted(specs.values(), key=lambda s: s.name != "etcd"):
+        argv = spec.create_argv() if spec.name == "service-sidekick" else spec.run_argv()
+        await docker(node, *argv[1:])
+    for spec in _pods(node):
+        await docker(node, *spec)
+
+
+def _pods(node: Node) -> list[list[str]]:
+    """``docker run`` words of the pods' containers; names as dockershim makes them."""
+    last = node.address.rpartition(".")[2]
+    words = []
+    for number, (image, container, pod, namespace) in enumerate(PODS):
+        suffix = f"{'canal' in pod and 'x7k' or 'c5v'}{int(last):02d}"
+        uid = f"{int(last):08x}-0000-11e9-9d{'canal' in pod:02x}-{number // 3:012x}"
+        name = f"k8s_{container}_{pod.format(suffix=suffix)}_{namespace}_{uid}_0"
+        labels = {
+            "io.kubernetes.container.name": container,
+            "io.kubernetes.pod.name": pod.format(suffix=suffix),
+            "io.kubernetes.pod.namespace": namespace,
+            "io.kubernetes.pod.uid": uid,
+        }
+        flags = [word for key, value in labels.items() for word in ("--label", f"{key}={value}")]
+        words.append(["run", "-d", "--name", name, "--net", "host", *flags, f"rancher/{image}", _PROGRAMS[container]])
+    return words
+
+
+async def docker(node: Node, *words: str, stdin: bytes | None = None) -> bytes:
+    """``docker WORDS`` on a node; raises RuntimeError with Docker's own text when it fails."""
+    status, out, err = await node.docker_cli(*words, stdin=stdin)
+    if status:
+        raise RuntimeError(f"docker {' '.join(words)} on {node.name} ended with {status}: {err.decode()}")
+    return out
+
+
+async def wait_healthy(node: Node) -> None:
+    """Wait until the node's member has a leader and answers; raises TimeoutError."""
+    async with asyncio.timeout(HEALTHY_WITHIN):
+        while not await node.etcd_healthy():
+            await asyncio.sleep(_POLL)
+
+
+async def _seed(node: Node, objects: dict[str, bytes]) -> None:
+    for key, value in objects.items():
+        await node.put(key, value)
+
+
+__all__ = ["bring_up", "docker", "wait_healthy"]

@@ -1,0 +1,1 @@
+"""The lab's dockerd and Docker CLI: Docker's words, streams and exit codes, over ordinary processes."""
