@@ -51,6 +51,10 @@ class ApprovalPolicy:
             "execution_lifetime": self.execution_lifetime,
         }
 
+    def names(self, user: str, groups: AbstractSet[str]) -> bool:
+        """Whether that user id, or one of those groups, is among the approvers."""
+        return user in self.users or not groups.isdisjoint(self.groups)
+
     @staticmethod
     def from_json(raw: Data) -> "ApprovalPolicy":
         """The policy stored as `raw`."""

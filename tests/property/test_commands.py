@@ -43,9 +43,10 @@ valid: st.SearchStrategy[Command] = st.one_of(
     st.builds(Clusters),
     st.builds(Help, st.just("") | st.sampled_from([verb.value for verb in Verb])),
 )
-_NASTY = "= \" \u201c ' ` \\ ; \n \u00a0 ../../etc $(reboot) <@U1> <!channel> <http://x|y> &lt; x.zip latest".split(" ")
+_NASTY = ["=", '"', "\u201c", "'", "`", "\\", ";", "\n", "\u00a0", "../../etc", "$(reboot)"]
+_SLACKS = ["<@U1>", "<!channel>", "<http://x|y>", "&lt;", "x.zip", "latest"]
 _OPTIONS = ["--cluster", "--reason", "--help", "\u2014cluster", "prod"]
-_pieces = st.sampled_from([*Verb, *_OPTIONS, *_NASTY, " "])
+_pieces = st.sampled_from([*Verb, *_OPTIONS, *_NASTY, *_SLACKS, " "])
 anything = st.text() | st.lists(_pieces | st.text(max_size=5)).map("".join) | st.lists(_pieces).map(" ".join)
 
 
