@@ -53,6 +53,11 @@ class RedisJournal:
         reply = await self._client.script(READ, [job_id, 0])
         return verify(self._ring, job_id, _records(reply[3:]))
 
+    async def macs(self, job_id: str) -> tuple[str, ...]:
+        """See ports.Journal."""
+        reply = await self._client.script(READ, [job_id, 0])
+        return tuple(mac_of(record) for record in _records(reply[3:]))
+
     async def decide(self, page: Page, by: str, drafts: Sequence[Draft]) -> Page:
         """See ports.Journal."""
         events = self._events(page, by, None, drafts)

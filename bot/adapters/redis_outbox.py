@@ -4,7 +4,7 @@ told.
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Final
 
 from redis.exceptions import RedisError
@@ -68,7 +68,7 @@ class RedisIndex:
         if not isinstance(raw, bytes):
             return None
         body = json.loads(raw)
-        return Query(query_id, body["what"], body["cluster"], body["channel"], body["person"], body["result"])
+        return Query(query_id, **body)
 
     async def answer(self, lease: Lease, query: Query, result: Data) -> None:
         """See ports.Index."""
@@ -99,10 +99,10 @@ class RedisSide:
     async def lines(self, job: str) -> Mapping[str, str]:
         """See ports.Side."""
         try:
-            lines: dict[bytes, bytes] = await self._client.redis.hgetall(f"{PREFIX}lines:{job}")
+            lines = await self._client.redis.hgetall(f"{PREFIX}lines:{job}")
         except RedisError as error:
             raise unreachable(error) from error
-        return {text(key): text(value) for key, value in lines.items()}
+        return {_str(key): _str(value) for key, value in lines.items()}
 
     async def output(self, attempt: Attempt, offset: int, data: bytes) -> int:
         """See ports.Side. Past the limit output is no longer kept here; the log on the RKE host has it all."""
@@ -173,13 +173,18 @@ async def _run(client: RedisClient, *command: str | bytes | float) -> Reply:
     return reply
 
 
+def _str(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value
+
+
 def _texts(reply: Reply) -> tuple[str, ...]:
     return tuple(text(item) for item in reply) if isinstance(reply, list) else ()
 
 
 def _query_json(query: Query) -> str:
-    body = {"what": query.what, "cluster": query.cluster, "channel": query.channel, "person": query.person}
-    return json.dumps({**body, "result": query.result})
+    body = asdict(query)
+    del body["id"]
+    return json.dumps(body)
 
 
 def _output_key(attempt: Attempt) -> str:

@@ -11,6 +11,8 @@ from bot.core.transitions import Phase
 
 _QUEUED: Final = frozenset({Phase.QUEUED, Phase.AGAIN, Phase.GIVING_UP})
 
+_WAITING: Final = frozenset({Phase.GATHERING, Phase.BLOCKED, Phase.VOTING, Phase.QUEUED})  # the clock may end these
+
 
 @dataclass(frozen=True, slots=True)
 class Effects:
@@ -45,6 +47,6 @@ def effects(before: Job, after: Job) -> Effects:
         push=push,
         remove=after.ended,
         hold=hold,
-        deadline=after.deadline,
+        deadline=after.deadline if after.phase in _WAITING else 0,
         ended=after.ended,
     )

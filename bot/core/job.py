@@ -285,7 +285,8 @@ def _step_started(job: Job, event: Event) -> Job:
     started_at = run.started_at if resumed else event.at
     fresh = StepRun(run.step, StepState.RUNNING, attempt, started_at, result=run.result)
     no_return_at = job.no_return_at or (event.at if run.step.no_return else 0)
-    return replace(_set(job, index, fresh), no_return_at=no_return_at, question=None, deadline=0)
+    deadline = 0 if run.step.mutating else job.deadline  # the clock counts until something is changed
+    return replace(_set(job, index, fresh), no_return_at=no_return_at, question=None, deadline=deadline)
 
 
 def _step_ended(job: Job, event: Event) -> Job:

@@ -64,6 +64,9 @@ class Journal(Protocol):
     async def history(self, job_id: str) -> tuple[Event, ...]:
         """All events of a job, verified."""
 
+    async def macs(self, job_id: str) -> tuple[str, ...]:
+        """The macs of all events of a job, as recorded, in order."""
+
     async def decide(self, page: Page, by: str, drafts: Sequence[Draft]) -> Page:
         """Append as a person or the clock; durable when it returns. Raises Conflict if the journal is not at
         `page` any more.
@@ -333,8 +336,8 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A read that answers now. `result` is None until a worker has answered; then it is what
-    `engine/queries.py` says.
+    """A read that answers now. `replaces` is the ts of the message it renews, "" to post a new one. `result` is None
+    until a worker has answered; then it is what `engine/queries.py` says.
     """
 
     id: str
@@ -342,6 +345,7 @@ class Query:
     cluster: str
     channel: str
     person: str
+    replaces: str = ""
     result: Data | None = None
 
 

@@ -1,0 +1,262 @@
+"""Carries out one job of the run lane under one lease: asks core/recovery.py what comes next, does it, asks again."""
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+
+from bot.core import recovery, verdicts
+from bot.core.cluster import Cluster
+from bot.core.events import Data, Draft, EventType, Json
+from bot.core.job import Job
+from bot.core.transitions import Phase
+from bot.engine.heartbeat import Heartbeat
+from bot.engine.ports import Attempt, AttemptState, Fence, Journal, Launch, Observation, Page, Side, Site, Sites, Store
+from bot.engine.steps import ATTACHED, DETACHED, Context
+from bot.engine.steps.host import put_back
+from bot.errors import BotError, Conflict, Fatal, Fenced, NeedsPerson, Unreachable
+
+_log = structlog.get_logger()
+PATIENCE: Final = 300.0  # seconds a machine may stay without an answer before the step is given up
+_POLL: Final = 0.4  # seconds between two looks at a detached command
+_RETRY: Final = 2.0  # seconds after a call that got no answer
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What running a job takes."""
+
+    journal: Journal
+    sites: Sites
+    store: Store
+    side: Side
+    clusters: dict[str, Cluster]
+    patience: float = PATIENCE
+
+
+@dataclass(slots=True)
+class Runner:
+    """One job under one lease. `run` returns when the job has ended, waits for a person, or the lease is lost."""
+
+    tools: Tools
+    heart: Heartbeat
+    page: Page = field(init=False)
+    context: Context = field(init=False)
+    fenced_with: int = 0
+    silent_since: float = 0
+    following: dict[Attempt, tuple[int, str]] = field(default_factory=dict)
+
+    @property
+    def job(self) -> Job:
+        """The job as last read."""
+        return self.page.job
+
+    async def run(self) -> None:
+        """Work until there is nothing to do. Fenced is not an error here: another worker goes on."""
+        await self._read()
+        cluster = self.tools.clusters.get(self.job.cluster)
+        if cluster is None:
+            raise Fatal(f"job {self.job.id} is for cluster {self.job.cluster!r}, which is not configured")
+        async with AsyncExitStack() as stack:
+            site = await stack.enter_async_context(self.tools.sites.open(cluster, self._fence))
+            self.context = self._new_context(cluster, site)
+            while True:
+                self.heart.check()
+                step = recovery.think(self.job, self._standing())
+                if isinstance(step, recovery.Release):
+                    return
+                await self._patiently(step)
+
+    def _new_context(self, cluster: Cluster, site: Site) -> Context:
+        return Context(self.job, cluster, site, self.tools.store, self.tools.side, self._now)
+
+    async def _now(self) -> float:
+        return (await self.tools.journal.read(self.job.id)).now
+
+    def _standing(self) -> recovery.Standing:
+        lease = self.heart.lease
+        fenced = self.fenced_with == lease.token
+        return recovery.Standing(lease.token, fenced, lease.run_id, self.page.now, lease.lost_for)
+
+    def _fence(self) -> Fence:
+        self.heart.check()
+        lease = self.heart.lease
+        return Fence(self.job.cluster, lease.token, lease.owner, self.job.id, self.job.version, self.page.head_mac)
+
+    async def _patiently(self, step: recovery.Next) -> None:
+        """One operation. Without an answer: take a higher token, so that our late message is refused, and decide again."""
+        try:
+            await self._do(step)
+            self.silent_since = 0
+        except Conflict:
+            await self._read()
+        except Fenced as error:
+            await self.heart.renew(floor=error.floor, retoken=True)  # raises Fenced itself when the lease is not ours
+        except Unreachable as error:
+            await self._silence(step, error)
+
+    async def _silence(self, step: recovery.Next, error: Unreachable) -> None:
+        now = self.heart.monotonic()
+        self.silent_since = self.silent_since or now
+        _log.warning("no_answer", job=self.job.id, operation=type(step).__name__, error=str(error))
+        if now - self.silent_since > self.tools.patience:
+            self.silent_since = 0
+            await self._give_up(step, error)
+            return
+        await self.heart.pause(_RETRY)
+        await self.heart.renew(retoken=True)
+        await self._read()
+
+    async def _give_up(self, step: recovery.Next, error: Unreachable) -> None:
+        """A machine has not answered for too long: an attached step has failed, anything else needs a person."""
+        if isinstance(step, recovery.Attached):
+            await self._step_failed(step.step, NeedsPerson(error.what, error.todo))
+        elif self.job.mutated or self.job.phase is not Phase.RUNNING:
+            await self._append(recovery.ask(error.what, error.todo, ()).drafts)
+        else:
+            await self._append(
+                [Draft(EventType.FAILED, {"what": error.what, "todo": f"Nothing was changed. {error.todo}"})]
+            )
+
+    async def _do(self, step: recovery.Next) -> None:
+        match step:
+            case recovery.Append(drafts):
+                await self._append(drafts)
+            case recovery.RaiseFence(idle):
+                await self._raise_fence(idle=idle)
+            case recovery.Attached(index):
+                await self._attached(index)
+            case recovery.Probe(index, attempt):
+                await self._probe(index, Attempt(self.job.id, index, attempt))
+            case recovery.PutBack(end):
+                await self._put_back(end)
+            case recovery.Conclude():
+                end, verdict = verdicts.judge(self.job, self.page.now)
+                await self._append([Draft(end, verdict)])
+            case recovery.Release():
+                raise Fatal("a released job is not worked on")
+
+    async def _read(self) -> None:
+        self.page = await self.tools.journal.read(self.heart.lease.job)
+
+    async def _append(self, drafts: Sequence[Draft]) -> None:
+        """Append what was decided from `page`. A page that is some seconds old is read again; the decision stands
+        only if nothing has changed.
+        """
+        fresh = await self.tools.journal.read(self.job.id)
+        if fresh.job.version != self.page.job.version:
+            self.page = fresh
+            raise Conflict(f"job {self.job.id} has changed meanwhile")
+        self.page = await self.tools.journal.progress(self.heart.lease, fresh, drafts)
+        self.context.job = self.job
+
+    async def _raise_fence(self, *, idle: bool) -> None:
+        """Outdate earlier owners. A marker this journal does not contain means that Redis was rolled back."""
+        token = self.heart.lease.token
+        mark = await self.context.site.host.raise_fence()
+        if mark and mark.job == self.job.id and not await self._contains(mark.version, mark.mac):
+            what = "Redis has lost events of this job: the RKE host has seen more than the journal holds."
+            past = self.job.past_no_return or bool(await self.context.site.host.running(self.job.id))
+            await self._append(recovery.ask(what, "Look at the cluster before you choose.", (), no_return=past).drafts)
+            return
+        while idle and await self.context.site.host.running(self.job.id):
+            await self.context.say("RKE host", "waiting for rke to end")
+            await self.heart.pause(_POLL)
+        self.fenced_with = token
+
+    async def _contains(self, version: int, mac: str) -> bool:
+        macs = await self.tools.journal.macs(self.job.id)
+        return version <= len(macs) and (version == 0 or macs[version - 1] == mac)
+
+    async def _attached(self, index: int) -> None:
+        run = self.job.steps[index]
+        await self._begin()
+        _log.info("step", job=self.job.id, step=run.step.kind, attempt=run.attempt)
+        try:
+            result = await self.heart.guard(ATTACHED[run.step.kind](self.context))
+        except (Unreachable, Fenced, Conflict):
+            raise
+        except BotError as error:
+            await self._step_failed(index, error)
+            return
+        await self._step_succeeded(index, result)
+
+    async def _begin(self) -> None:
+        """A step begins (again): its lines are shown anew and the RKE host is asked anew."""
+        self.context.seen.clear()
+        await self.tools.side.clear(self.job.id)
+
+    async def _probe(self, index: int, attempt: Attempt) -> None:
+        offset, output = self.following.get(attempt, (0, ""))
+        seen = await self.context.site.host.observe(attempt, offset)
+        if self.job.phase is Phase.AGAIN:
+            dead = seen.state is AttemptState.DIED or (seen.state is AttemptState.ENDED and seen.status != 0)
+            await self._append(recovery.again(self.job, dead=dead).drafts)
+            return
+        match seen.state:
+            case AttemptState.NEVER:
+                await self._launch(index, attempt)
+            case AttemptState.DIED:
+                await self._append(recovery.died(self.job, index).drafts)
+            case _:
+                await self._follow(index, attempt, seen, output)
+
+    async def _launch(self, index: int, attempt: Attempt) -> None:
+        command = DETACHED[self.job.steps[index].step.kind]
+        await self._begin()
+        await self.heart.guard(command.before(self.context))
+        answer = await self.context.site.host.launch(attempt, command.arguments(self.context))
+        _log.info("launch", job=self.job.id, step=index, attempt=attempt.attempt, answer=answer.value)
+        if answer is Launch.BUSY:
+            await self.context.say("RKE host", "somebody else's rke is running; waiting for it")
+            await self.heart.pause(_RETRY)
+
+    async def _follow(self, index: int, attempt: Attempt, seen: Observation, output: str) -> None:
+        """Take in new output; when the command has ended and all of it is read, end the step."""
+        offset = self.following.get(attempt, (0, ""))[0] + len(seen.output)
+        output += seen.output.decode(errors="replace")
+        self.following[attempt] = offset, output
+        if seen.output:
+            await self.tools.side.output(attempt, offset - len(seen.output), seen.output)
+        command = DETACHED[self.job.steps[index].step.kind]
+        version = str(self.job.plan.pins.get("rke_version", "")) if self.job.plan else ""
+        for key, words in command.progress(version, output).items():
+            await self.context.say(key, words)
+        if seen.state is AttemptState.RUNNING:
+            await self.heart.pause(_POLL)
+        elif offset >= seen.size:
+            await self._ended(index, seen.status or 0, output)
+
+    async def _ended(self, index: int, status: int, output: str) -> None:
+        try:
+            result = DETACHED[self.job.steps[index].step.kind].result(status, output)
+        except BotError as error:
+            await self._step_failed(index, error)
+            return
+        await self._step_succeeded(index, result)
+
+    async def _step_succeeded(self, index: int, result: Data) -> None:
+        data: dict[str, Json] = {"step": index, "attempt": self.job.steps[index].attempt, "result": result}
+        await self._append([Draft(EventType.STEP_SUCCEEDED, data)])
+
+    async def _step_failed(self, index: int, error: BotError) -> None:
+        lines = error.lines if isinstance(error, NeedsPerson) else ()
+        attempt = self.job.steps[index].attempt
+        data: dict[str, Json] = {
+            "step": index,
+            "attempt": attempt,
+            "error": error.what,
+            "todo": error.todo,
+            "lines": lines,
+        }
+        await self._append([Draft(EventType.STEP_FAILED, data)])
+
+    async def _put_back(self, end: EventType) -> None:
+        done: tuple[str, ...] = await put_back(self.context) if self.job.mutated else ()
+        if end is EventType.CANCELLED:
+            await self._append([Draft(end, {"done": done})])
+            return
+        run = self.job.steps[self.job.current or 0]
+        await self._append([Draft(end, {"what": run.error, "todo": run.todo, "lines": run.lines, "done": done})])
