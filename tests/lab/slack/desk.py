@@ -152,7 +152,7 @@ class Desk:
     def _refuse_answer(self, where: str, ack: Ack, error: SlackError) -> None:
         ack.error = error.error
         if error.is_bot_bug:
-            self._store.violate(where, error.error, ack.payload, *error.details.get("errors", []))
+            self._store.violate(where, error.error, ack.payload, *error.reasons)
 
     def _close(self, view: View) -> None:
         view.is_open = False

@@ -54,8 +54,7 @@ class ResponseUrls:
 
     def _refuse(self, error: SlackError, body: JsonObject, status: int) -> web.Response:
         if error.is_bot_bug:
-            reasons = error.details.get("errors", [])
-            self._store.violate("response_url", error.error, body, *reasons)
+            self._store.violate("response_url", error.error, body, *error.reasons)
         return web.json_response(error.answer(), status=status)
 
     def _use(self, key: str, body: JsonObject) -> None:

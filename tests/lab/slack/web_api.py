@@ -114,8 +114,7 @@ class WebApi:
     def _note(self, name: str, args: JsonObject, error: SlackError) -> tuple[int, dict[str, str]]:
         """Status and headers of a refusal; a refusal the bot earned is a violation."""
         if error.is_bot_bug:
-            reasons = error.details.get("errors") or error.details.get("response_metadata", {}).get("messages", [])
-            self._store.violate(name, error.error, args, *reasons)
+            self._store.violate(name, error.error, args, *error.reasons)
         if error.error == "ratelimited":
             return 429, {"Retry-After": str(error.details.pop("retry_after"))}
         return (int(error.details.pop("status")) if "status" in error.details else 200), {}

@@ -42,6 +42,12 @@ class SlackError(Exception):
         return {"ok": False, "error": self.error, **self.details}
 
     @property
+    def reasons(self) -> list[str]:
+        """What is wrong in detail, where Slack tells."""
+        told: list[str] = self.details.get("response_metadata", {}).get("messages", [])
+        return told
+
+    @property
     def is_bot_bug(self) -> bool:
         """Whether a correct bot in a healthy workspace would never have caused it."""
         return not self.injected and self.error not in NOT_THE_BOTS_FAULT
