@@ -75,6 +75,7 @@ class RedisClient:
                 raise Retryable("Redis was restarted a moment ago.", "Try again in half a minute.") from error
             raise Fatal(f"Redis refused: {error}", "Run `etcd-snapshot-bot check`.") from error
         except RedisError as error:
+            await self.redis.connection_pool.disconnect(inuse_connections=False)  # the others are as stale as this one
             raise unreachable(error) from error
 
     async def _call(self, sha: str, args: Sequence[str | bytes | int | float], durable: bool) -> list[Reply]:

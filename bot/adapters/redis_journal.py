@@ -35,7 +35,7 @@ class RedisJournal:
     async def read(self, job_id: str) -> Page:
         """See ports.Journal. Only what is new since the last read is fetched and verified."""
         job, mac = self._known.get(job_id, (Job(job_id), GENESIS))
-        reply = await self._client.script(READ, [job_id, job.version])
+        reply = await self._read(job_id, job.version)
         length, now, run_id = integer(reply[0]), integer(reply[1]) / 1000, text(reply[2])
         if (
             length < job.version
@@ -50,12 +50,12 @@ class RedisJournal:
 
     async def history(self, job_id: str) -> tuple[Event, ...]:
         """See ports.Journal."""
-        reply = await self._client.script(READ, [job_id, 0])
+        reply = await self._read(job_id, 0)
         return verify(self._ring, job_id, _records(reply[3:]))
 
     async def macs(self, job_id: str) -> tuple[str, ...]:
         """See ports.Journal."""
-        reply = await self._client.script(READ, [job_id, 0])
+        reply = await self._read(job_id, 0)
         return tuple(mac_of(record) for record in _records(reply[3:]))
 
     async def decide(self, page: Page, by: str, drafts: Sequence[Draft]) -> Page:
@@ -72,6 +72,13 @@ class RedisJournal:
         after = fold(page.job.id, events, page.job)
         durable = after.ended or any(e.type in _ATTACHED_DURABLE or e.type is EventType.NEEDS_HUMAN for e in events)
         return await self._append(page, events, lease, durable=durable)
+
+    async def _read(self, job_id: str, after: int) -> list[Reply]:
+        """A read is tried twice: after a restart of Redis the first connection from the pool is a dead one."""
+        try:
+            return await self._client.script(READ, [job_id, after])
+        except Unreachable:
+            return await self._client.script(READ, [job_id, after])
 
     def _events(self, page: Page, by: str, token: int | None, drafts: Sequence[Draft]) -> list[Event]:
         first = page.job.version + 1

@@ -86,7 +86,7 @@ class Runner:
         return Fence(self.job.cluster, lease.token, lease.owner, self.job.id, self.job.version, self.page.head_mac)
 
     async def _patiently(self, step: recovery.Next) -> None:
-        """One operation. Without an answer: take a higher token, so that our late message is refused, and decide again."""
+        """One operation. Without an answer: take a higher token, so that a late message is refused; decide again."""
         try:
             await self._do(step)
             self.silent_since = 0

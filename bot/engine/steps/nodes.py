@@ -75,8 +75,8 @@ async def _healthy(node: Node) -> None:
     said = ""
     try:
         async with asyncio.timeout(_HEALTHY_SECONDS):
-            while said := await node.api_health():
-                await asyncio.sleep(0.5)  # noqa: ASYNC110 - a remote server announces nothing
+            while said := await node.api_health():  # noqa: ASYNC110 - a remote server announces nothing
+                await asyncio.sleep(0.5)
     except TimeoutError:
         what = f"The API server of {node.spec.address} is not healthy after {_HEALTHY_SECONDS} s: {said}"
         raise NeedsPerson(what, "Look at `docker logs kube-apiserver` there.") from None

@@ -1,6 +1,5 @@
 """The first step of a save: is everything there that rke needs, and is the name free?"""
 
-from bot.core import snapshots
 from bot.core.events import Data
 from bot.core.facts import S3, NodeFacts, RkeFacts
 from bot.engine.ports import Node
@@ -49,7 +48,8 @@ async def _check_name(context: Context, ready: list[NodeFacts]) -> None:
         places.append(S3)
     if places:
         where = ", ".join("off-site" if place == S3 else place for place in places)
-        raise Refused(f"A snapshot {name} is there already: {where}.", f"Choose another name. {snapshots.NAME_RULE}")
+        todo = "Choose another name, or none: the bot then makes one."
+        raise Refused(f"A snapshot {name} is there already: {where}.", todo)
 
 
 def _lines(seen: tuple[NodeFacts, ...]) -> tuple[str, ...]:
