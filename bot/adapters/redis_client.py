@@ -86,11 +86,14 @@ class RedisClient:
             pipe.execute_command("WAITAOF", 1, 0, _SYNC_TIMEOUT_MS)
         elif waits:
             pipe.execute_command("WAIT", 1, _SYNC_TIMEOUT_MS)
-        replies = await pipe.execute()
+        replies = await pipe.execute(raise_on_error=False)  # redis-py's own text would name the arguments
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise reply
         if waits and not self._safe(replies[1]):
             raise Unreachable("Redis did not confirm in time that the write is safe.", "Try again.")
-        reply: list[Reply] = replies[0]
-        return reply
+        first: list[Reply] = replies[0]
+        return first
 
     def _safe(self, reply: Reply) -> bool:
         count = reply[0] if isinstance(reply, list) else reply
