@@ -15,8 +15,8 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 WHEEL   := dist/etcd_snapshot_bot-$(VERSION)-py3-none-any.whl
-SOURCES := $(shell find bot handlers -name '*.py') pyproject.toml README.md LICENSE
-CHECKED := $(wildcard bot handlers tests benchmarks)
+SOURCES := $(shell find bot handlers -type f -not -name '*.pyc') pyproject.toml README.md LICENSE
+CHECKED := $(wildcard bot handlers tests benchmarks docs/*.py)
 COMPILE := $(BIN)/uv pip compile --universal --generate-hashes --no-header --no-annotate --no-emit-index-url \
            --python-version 3.11 --quiet
 
