@@ -45,7 +45,7 @@ fmt: $(VENV)/.dev ## format the code and apply the safe fixes
 wheel: $(WHEEL) ## build the wheel into dist/
 
 bench: $(VENV)/.installed ## run each benchmark against a peer measured in the same run
-	@set -e; for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python "$$file"; done
+	@set -e; for file in $(wildcard benchmarks/bench_*.py); do echo "== $$file"; $(BIN)/python "$$file"; done
 
 image: ## build the container image (DOCKER=podman works too)
 	$(DOCKER) build --build-arg BASE_IMAGE=$(BASE_IMAGE) --tag $(IMAGE) .
