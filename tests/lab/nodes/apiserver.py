@@ -11,8 +11,9 @@ import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from tests.lab.nodes.etcdhttp import healthy
+
 SECURE_PORT = 6443
-_ETCD_DEADLINE = 2.0
 
 Resource = Callable[[], Awaitable[object]]
 """Produces the JSON value of one path."""
@@ -51,7 +52,9 @@ class ApiServer:
             request = await reader.readuntil(b"\r\n\r\n")
             method, target, _ = request.split(b"\r\n", 1)[0].decode().split(" ", 2)
             status, kind, body = await self._answer(method, target.partition("?")[0], writer)
-            head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+            head = (
+                f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+            )
             writer.write(head.encode() + (b"" if method == "HEAD" else body))
             await writer.drain()
         except (ConnectionError, ssl.SSLError, asyncio.IncompleteReadError, ValueError):
@@ -74,25 +77,7 @@ class ApiServer:
         return _success(await self.resources[path]())
 
     async def _etcd_answers(self) -> bool:
-        return await etcd_healthy(*self._etcd())
-
-
-async def etcd_healthy(host: str, port: int) -> bool:
-    """Whether the member at this address has a leader and answers within two seconds."""
-    try:
-        async with asyncio.timeout(_ETCD_DEADLINE):
-            return await _etcd_health(host, port)
-    except (OSError, TimeoutError):
-        return False
-
-
-async def _etcd_health(host: str, port: int) -> bool:
-    reader, writer = await asyncio.open_connection(host, port)
-    try:
-        writer.write(f"GET /health HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())
-        return b'"health":"true"' in await reader.read()
-    finally:
-        writer.close()
+        return await healthy(*self._etcd())
 
 
 def _success(value: object) -> tuple[str, str, bytes]:

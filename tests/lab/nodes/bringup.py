@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tests.lab.nodes.certs import Pki
-from tests.lab.nodes.node import Node
+from tests.lab.nodes.etcdhttp import put_all
+from tests.lab.nodes.node import CLIENT_PORT, Node
 from tests.lab.nodes.paths import ETCD_DATA, KUBERNETES
 from tests.lab.nodes.rkehost import RkeHost
 from tests.lab.rke import node_plan, pki, seed_objects, write_state
@@ -41,7 +42,7 @@ async def bring_up(nodes: Sequence[Node], rke_host: RkeHost, authority: Pki) -> 
         _deploy(node, authority, members)
     await asyncio.gather(*(_run_node(node, cluster, settings) for node in nodes))
     await asyncio.gather(*(wait_healthy(node) for node in nodes if "etcd" in node.roles))
-    await _seed(next(n for n in nodes if "etcd" in n.roles), seed_objects(rke_host.config, certificates))
+    await put_all(members[0], CLIENT_PORT, seed_objects(rke_host.config, certificates))
     control = next(n for n in nodes if "controlplane" in n.roles)
     server = f"https://{control.address}:6443"
     rke_host.kube_config.write_text(pki.kube_config(pki.bundle_of(certificates), server, "lab"))
@@ -66,8 +67,8 @@ async def _run_node(node: Node, cluster: Cluster, settings: Settings) -> None:
     for spec in sorted(specs.values(), key=lambda s: s.name != "etcd"):
         argv = spec.create_argv() if spec.name == "service-sidekick" else spec.run_argv()
         await docker(node, *argv[1:])
-    for spec in _pods(node):
-        await docker(node, *spec)
+    for words in _pods(node):
+        await docker(node, *words)
 
 
 def _pods(node: Node) -> list[list[str]]:
@@ -75,7 +76,7 @@ def _pods(node: Node) -> list[list[str]]:
     last = node.address.rpartition(".")[2]
     words = []
     for number, (image, container, pod, namespace) in enumerate(PODS):
-        suffix = f"{'canal' in pod and 'x7k' or 'c5v'}{int(last):02d}"
+        suffix = f"{'x7k' if 'canal' in pod else 'c5v'}{int(last):02d}"
         uid = f"{int(last):08x}-0000-11e9-9d{'canal' in pod:02x}-{number // 3:012x}"
         name = f"k8s_{container}_{pod.format(suffix=suffix)}_{namespace}_{uid}_0"
         labels = {
@@ -100,13 +101,8 @@ async def docker(node: Node, *words: str, stdin: bytes | None = None) -> bytes:
 async def wait_healthy(node: Node) -> None:
     """Wait until the node's member has a leader and answers; raises TimeoutError."""
     async with asyncio.timeout(HEALTHY_WITHIN):
-        while not await node.etcd_healthy():
+        while not await node.etcd_healthy():  # noqa: ASYNC110  # etcd has no event for "I have a leader"
             await asyncio.sleep(_POLL)
-
-
-async def _seed(node: Node, objects: dict[str, bytes]) -> None:
-    for key, value in objects.items():
-        await node.put(key, value)
 
 
 __all__ = ["bring_up", "docker", "wait_healthy"]

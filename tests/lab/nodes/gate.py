@@ -50,7 +50,7 @@ class SocketCall:
     stdin: int
     stdout: int
     stderr: int
-    _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _writing: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
     async def out(self, data: bytes | str) -> None:
         """Write to the stub's stdout."""
@@ -99,7 +99,9 @@ class MemoryCall:
         ]
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._close()
 
     def _close(self) -> None:
@@ -193,10 +195,10 @@ class Gate:
 
 async def _receive_fds(connection: socket.socket) -> tuple[bytes, list[int]]:
     loop = asyncio.get_running_loop()
-    ready = loop.create_future()
-    loop.add_reader(connection, lambda: ready.done() or ready.set_result(None))
+    ready = asyncio.Event()
+    loop.add_reader(connection, ready.set)
     try:
-        await ready
+        await ready.wait()
     finally:
         loop.remove_reader(connection)
     head, ancillary, _, _ = connection.recvmsg(4, socket.CMSG_SPACE(3 * array.array("i").itemsize))

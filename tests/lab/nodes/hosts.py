@@ -16,6 +16,7 @@ from tests.lab.nodes.paths import MachinePaths
 from tests.lab.nodes.processes import Warden, spawn
 from tests.lab.nodes.scripts import ID, write_script
 from tests.lab.nodes.sshd import Sshd
+from tests.lab.nodes.standins import write_curl, write_df
 from tests.lab.nodes.sudo import Sudo
 
 PORT = 2222
@@ -132,9 +133,7 @@ class Host:
 
     def environment(self, *, root: bool = False) -> dict[str, str]:
         """The environment of a command run by the user, or by root."""
-        bin_, home, user = (
-            (self.paths.root_bin, self.fs / "root", "root") if root else (self.bin, self.home, self.user)
-        )
+        bin_, home, user = (self.paths.root_bin, self.fs / "root", "root") if root else (self.bin, self.home, self.user)
         return {
             "PATH": f"{bin_}:{SYSTEM_PATH}",
             "HOME": str(home),
@@ -195,10 +194,11 @@ class Host:
                 self.write_stub(directory / kind, kind)
             write_script(directory / "id", ID.format(uid=uid, user=user))
             write_script(directory / "whoami", f"echo {user}\n")
+            write_df(directory / "df", self.paths.df_switch)
+            write_curl(directory / "curl")
 
     def write_stub(self, path: Path, kind: str) -> None:
         """Write a program that hands its call to the lab."""
         interpreter, script = shlex.quote(sys.executable), shlex.quote(str(Path(stub.__file__)))
         socket = shlex.quote(str(self._gate.path))
         write_script(path, f'exec {interpreter} -S -E -I {script} {kind} {socket} "$@"\n')
-

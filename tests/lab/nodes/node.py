@@ -5,7 +5,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.lab.nodes.apiserver import ApiServer, etcd_healthy
+from tests.lab.nodes import etcdhttp
+from tests.lab.nodes.apiserver import ApiServer
 from tests.lab.nodes.docker.cli import Docker
 from tests.lab.nodes.docker.engine import Engine, Place
 from tests.lab.nodes.docker.images import known
@@ -36,7 +37,8 @@ class Node(Host):
         place = Place(
             name=name,
             address=address,
-            directory=self.paths.root / "docker",
+            directory=self.root / "docker",
+            df_switch=self.paths.df_switch,
             real=self.paths.real,
             mark=site.warden.mark(name),
             private_address=private_address,
@@ -113,7 +115,7 @@ class Node(Host):
 
     async def etcd_healthy(self) -> bool:
         """Whether this node's member answers and has a leader."""
-        return await etcd_healthy(self.address, CLIENT_PORT)
+        return await etcdhttp.healthy(self.address, CLIENT_PORT)
 
     def containers(self) -> dict[str, str]:
         """Name to status of every container."""
@@ -167,11 +169,10 @@ class Node(Host):
 
     def disk(self, free_bytes: int | None, total_bytes: int = 100 * 1024**3) -> None:
         """Let ``df`` report these figures for every file system; None lets it report the real ones."""
-        switch = self.root / "df"
         if free_bytes is None:
-            switch.unlink(missing_ok=True)
+            self.paths.df_switch.unlink(missing_ok=True)
         else:
-            switch.write_text(f"{total_bytes} {free_bytes}\n")
+            self.paths.df_switch.write_text(f"{total_bytes} {free_bytes}\n")
 
     async def stop_container(self, name: str) -> None:
         """Stop a container, as an operator would."""
@@ -211,4 +212,3 @@ def _runs(container: Container, program: str) -> bool:
 def _first_value(answer: str) -> str | None:
     kvs = json.loads(answer).get("kvs", [])
     return base64.b64decode(kvs[0].get("value", "")).decode(errors="replace") if kvs else None
-

@@ -77,6 +77,11 @@ class MachinePaths:
         """Programs that come before the system's in commands run by ``sudo`` and in containers."""
         return self.root / "sbin"
 
+    @property
+    def df_switch(self) -> Path:
+        """The file that makes ``df`` report its figures."""
+        return self.root / "df"
+
     def create(self) -> None:
         """Make the directories of a fresh machine; harmless when they exist."""
         for directory in (self.home, self.tmp, self.fs / "root", self.bin, self.root_bin, self.user_view):

@@ -46,6 +46,35 @@ exec {etcdctl} "$@"
 """``etcdctl``: its built-in default endpoint is the container's own loopback address."""
 
 
+DF = """[ -f {switch} ] || exec /usr/bin/env PATH=/usr/bin:/bin df "$@"
+read -r total free <{switch}
+unit=1024 columns= paths=
+for word do
+  case $word in
+  -B1|--block-size=1) unit=1 ;;
+  -m|-BM) unit=1048576 ;;
+  --output=*) columns=${{word#*=}} ;;
+  -*) ;;
+  *) paths="$paths $word" ;;
+  esac
+done
+total=$((total / unit)) free=$((free / unit))
+used=$((total - free)) percent=$((total ? (total - free) * 100 / total : 0))%
+field() {{
+  case $1 in
+  source) echo /dev/sda1 ;; fstype) echo ext4 ;; size) echo $total ;; used) echo $used ;;
+  avail) echo $free ;; pcent) echo $percent ;; target) echo / ;; *) echo - ;;
+  esac
+}}
+: "${{columns:=source,size,used,avail,pcent,target}}"
+echo Filesystem 1K-blocks Used Available Use% Mounted on
+for path in ${{paths:-/}}; do
+  echo $(for column in $(echo "$columns" | tr , ' '); do field $column; done)
+done
+"""
+"""``df``: figures of a switch file instead of the machine's."""
+
+
 def write_script(path: Path, body: str) -> None:
     """Write an executable sh script."""
     path.write_text(f"#!/bin/sh\n{body}")

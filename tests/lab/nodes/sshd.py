@@ -195,9 +195,7 @@ class _Server(asyncssh.SSHServer):
         """Only the machine's user, only with a known key."""
         return username == self._sshd.user and key in self._sshd.accepted_keys
 
-    def connection_requested(
-        self, dest_host: str, dest_port: int, orig_host: str, orig_port: int
-    ) -> bool:
+    def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> bool:
         """Forward to loopback addresses, as a jump host; anything else is prohibited."""
         try:
             return ipaddress.ip_address(dest_host).is_loopback

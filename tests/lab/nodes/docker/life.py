@@ -73,7 +73,9 @@ async def _start_attached(runtime: Runtime, call: Call, parsed: Parsed) -> int:
     async def sink(stream: int, data: bytes) -> None:
         await (call.out if stream == 1 else call.err)(data)
 
-    await _starting(runtime.container.name, runtime.start(sink, call.stdin if parsed.on("interactive") else subprocess.DEVNULL))
+    await _starting(
+        runtime.container.name, runtime.start(sink, call.stdin if parsed.on("interactive") else subprocess.DEVNULL)
+    )
     return await runtime.wait()
 
 

@@ -68,7 +68,9 @@ class Spec:
     @property
     def argv(self) -> list[str]:
         """Entry point and command together."""
-        return [*self.entrypoint, *self.command] if self.entrypoint else list(self.command or self.image.default_command)
+        return (
+            [*self.entrypoint, *self.command] if self.entrypoint else list(self.command or self.image.default_command)
+        )
 
     @property
     def restart_name(self) -> str:

@@ -129,9 +129,7 @@ def _binds(engine: Engine, parsed: Parsed) -> Iterator[Bind]:
         source = parts.get("source", parts.get("src", ""))
         target = parts.get("target", parts.get("destination", parts.get("dst", "")))
         if parts.get("type", "volume") == "bind" and not _source(engine, source).exists():
-            raise DockerError(
-                f'invalid mount config for type "bind": bind source path does not exist: {source}'
-            )
+            raise DockerError(f'invalid mount config for type "bind": bind source path does not exist: {source}')
         if source:
             mode = "ro" if "readonly" in parts or "ro" in parts else ""
             yield make_bind(f"{source}:{target}", source, _source(engine, source), target, mode)
@@ -226,6 +224,4 @@ async def pull(engine: Engine, call: Call, parsed: Parsed) -> int:
 
 def _pull_text(image: Image, *, fresh: bool) -> str:
     word = "Downloaded newer image" if fresh else "Image is up to date"
-    return (
-        f"{image.tag}: Pulling from {image.repository}\nDigest: {image.id}\nStatus: {word} for {image.name}\n"
-    )
+    return f"{image.tag}: Pulling from {image.repository}\nDigest: {image.id}\nStatus: {word} for {image.name}\n"

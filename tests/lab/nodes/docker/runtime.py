@@ -99,9 +99,7 @@ class Runtime:
         """The container's rewriting rules."""
         return Sandbox(self.container, self.programs)
 
-    async def execute(
-        self, words: list[str], env: list[str], stdin: int, stdout: int, stderr: int
-    ) -> int:
+    async def execute(self, words: list[str], env: list[str], stdin: int, stdout: int, stderr: int) -> int:
         """Run another command in the container, as ``docker exec``; raises NotExecutableError."""
         sandbox = self.sandbox()
         file, *argv = sandbox.argv(words)

@@ -93,7 +93,7 @@ class Sandbox:
             if (candidate / name).exists():
                 return candidate / name
         if directory:
-            raise NotExecutableError(f'stat {word}: no such file or directory')
+            raise NotExecutableError(f"stat {word}: no such file or directory")
         raise NotExecutableError(f'exec: "{word}": executable file not found in $PATH')
 
     def _search(self) -> list[Path]:
@@ -110,7 +110,9 @@ class Sandbox:
             **{k: self.text(v) for k, v in given.items()},
             "PATH": ":".join(map(str, self._search())),
             "LAB_ADDRESS": self._container.address,
-            "LAB_TAR": "\n".join(f"--transform=s,^/*{str(p).lstrip('/')},{t.lstrip('/')}," for t, p in self._binds.items()),
+            "LAB_TAR": "\n".join(
+                f"--transform=s,^/*{str(p).lstrip('/')},{t.lstrip('/')}," for t, p in self._binds.items()
+            ),
             **mark,
         }
 

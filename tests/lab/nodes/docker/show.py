@@ -123,9 +123,7 @@ async def ps(engine: Engine, call: Call, parsed: Parsed) -> int:
     tests = [_filter(text) for text in parsed.all("filter")]
     everything = parsed.on("all") or any(t.startswith("status=") for t in parsed.all("filter"))
     chosen = [
-        c
-        for c in engine.containers()
-        if (everything or parsed.on("latest") or c.state.running) and _passes(c, tests)
+        c for c in engine.containers() if (everything or parsed.on("latest") or c.state.running) and _passes(c, tests)
     ]
     if parsed.on("latest"):
         chosen = chosen[:1]
@@ -173,7 +171,7 @@ def _table(rows: list[Row], template: str, columns: dict[str, str]) -> str:
     lines = [render(template, row) for row in rows]
     if not wanted_table:
         return "".join(f"{line}\n" for line in lines)
-    heads: Row = {key: columns.get(key, key.upper()) for key in (rows[0] if rows else columns)} | dict(columns)
+    heads: Row = {key: columns.get(key, key.upper()) for key in [*columns, *(rows[0] if rows else ())]}
     return _aligned([render(template, heads), *lines])
 
 
@@ -208,7 +206,9 @@ def _look_up(engine: Engine, name: str, kind: str) -> Row | None:
             pass
     if kind in {"", "image"}:
         for image in engine.images.values():
-            if with_tag(name) == image.name or (len(name) > 5 and image.id.removeprefix("sha256:").startswith(name.removeprefix("sha256:"))):
+            if with_tag(name) == image.name or (
+                len(name) > 5 and image.id.removeprefix("sha256:").startswith(name.removeprefix("sha256:"))
+            ):
                 return _image_object(image)
     return None
 

@@ -93,7 +93,11 @@ class _Renderer:
         rounds = _rounds(word, value, dot) if out is not None else []
         stop = at
         for key, item in rounds:
-            for name, bound in zip(names[-1:] if word != "range" or len(names) == 1 else names, (item,) if len(names) < 2 else (key, item), strict=False):
+            for name, bound in zip(
+                names[-1:] if word != "range" or len(names) == 1 else names,
+                (item,) if len(names) < 2 else (key, item),
+                strict=False,
+            ):
                 self._variables[name] = bound
             stop = self.block(nodes, at + 1, item if word != "if" else dot, out)
         if not rounds:
@@ -144,7 +148,7 @@ class _Renderer:
             piped, tokens = [result], tokens[1:]
 
     def _operand(self, token: str, dot: Value) -> Value:
-        if token[0] in "\"`":
+        if token[0] in '"`':
             return json.loads(token) if token[0] == '"' else token[1:-1]
         if token == ".":
             return dot
@@ -183,9 +187,7 @@ def _code(node: Node) -> str:
 def _fields(value: Value, path: str) -> Value:
     for name in path.strip(".").split("."):
         if not isinstance(value, Mapping) or name not in value:
-            raise TemplateError(
-                f'template: :1:2: executing "" at <{path}>: map has no entry for key "{name}"'
-            )
+            raise TemplateError(f'template: :1:2: executing "" at <{path}>: map has no entry for key "{name}"')
         value = value[name]
     return value
 
@@ -225,7 +227,9 @@ def _index(words: list[Value]) -> Value:
         elif isinstance(value, Sequence) and isinstance(key, int) and key < len(value):
             value = value[key]
         else:
-            raise TemplateError(f'template: :1: executing "" at <index>: error calling index: index out of range: {key}')
+            raise TemplateError(
+                f'template: :1: executing "" at <index>: error calling index: index out of range: {key}'
+            )
     return value
 
 
