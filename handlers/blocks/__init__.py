@@ -1,1 +1,74 @@
-"""Every message of the bot, as pure functions of state. No I/O, no clock."""
+"""Every message of the bot, as pure functions of state: no I/O, no clock, the same input gives the same blocks."""
+
+from handlers.blocks.job import job_message, job_status
+from handlers.blocks.lists import list_empty, list_failed, list_message, query_message, status_message
+from handlers.blocks.message import METADATA_EVENT, Block, Message, Reply, View
+from handlers.blocks.modals import (
+    ACK_ACTION,
+    ACK_BLOCK,
+    REASON_ACTION,
+    REASON_BLOCK,
+    TOO_SHORT,
+    Modal,
+    approve_modal,
+    approver_dm,
+    deny_modal,
+    not_all_confirmed,
+    output_modal,
+    plain_modal,
+    plan_modal,
+)
+from handlers.blocks.private import (
+    cancel_answer,
+    choice_answer,
+    clusters_message,
+    help_message,
+    plan_again_answer,
+    recorded_list,
+    recorded_restore,
+    recorded_save,
+    refusal,
+    vote_answer,
+    wrong_command,
+)
+from handlers.blocks.replies import replies
+
+__all__ = [
+    "ACK_ACTION",
+    "ACK_BLOCK",
+    "METADATA_EVENT",
+    "REASON_ACTION",
+    "REASON_BLOCK",
+    "TOO_SHORT",
+    "Block",
+    "Message",
+    "Modal",
+    "Reply",
+    "View",
+    "approve_modal",
+    "approver_dm",
+    "cancel_answer",
+    "choice_answer",
+    "clusters_message",
+    "deny_modal",
+    "help_message",
+    "job_message",
+    "job_status",
+    "list_empty",
+    "list_failed",
+    "list_message",
+    "not_all_confirmed",
+    "output_modal",
+    "plain_modal",
+    "plan_again_answer",
+    "plan_modal",
+    "query_message",
+    "recorded_list",
+    "recorded_restore",
+    "recorded_save",
+    "refusal",
+    "replies",
+    "status_message",
+    "vote_answer",
+    "wrong_command",
+]

@@ -184,7 +184,7 @@ def asking(job: Job, view: View) -> Draft:
         kit.context(
             f"On hold since {words.clock_secs(job.question.at)}: no other job runs on {words.plain(job.cluster)}. "
             "list and status work.",
-            (f"May decide: {words.approvers(job.policy)} · " if job.policy else "") + facts.job_id(job),
+            f"May decide: {words.approvers(job.policy) if job.policy else 'who may save here'} · {facts.job_id(job)}",
         ),
     ]
     return f"{job.cluster}: {job.kind} stopped {at} and needs a decision. {job.question.what}", blocks

@@ -6,8 +6,9 @@ from typing import Final
 from bot.core.job import Job
 from bot.core.plans import Kind
 from bot.core.transitions import Phase
-from handlers.blocks import before, during, ends, kit, saved, words
-from handlers.blocks.message import Block, Message, View, metadata
+from handlers.blocks import before, during, ends, kit, saved
+from handlers.blocks.kit import finished
+from handlers.blocks.message import Message, View
 
 _Renderer = Callable[[Job, View], before.Draft]
 
@@ -41,14 +42,7 @@ _RENDERERS: Final[dict[Kind, dict[Phase, _Renderer]]] = {
 def job_message(job: Job, view: View) -> Message:
     """The message of a job as it stands. The same state gives the same message."""
     text, blocks = _RENDERERS[job.kind][job.phase](job, view)
-    return finished(text, blocks, job)
-
-
-def finished(text: str, blocks: list[Block], job: Job | None = None) -> Message:
-    """A message with its fallback, its notification escaped, and within Slack's budget."""
-    shown = kit.within_budget(blocks)
-    about = metadata(job) if job else None
-    return Message(words.plain(words.clip(text, 300)), shown, kit.fallback(shown), about)
+    return finished(text, blocks)
 
 
 def job_status(job: Job, view: View) -> Message:

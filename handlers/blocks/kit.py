@@ -27,7 +27,7 @@ from slack_sdk.models.blocks import (
 )
 
 from handlers.blocks import words
-from handlers.blocks.message import Block
+from handlers.blocks.message import Block, Message
 
 FREE_TEXT: Final = 600  # characters of one text that a person or a machine wrote
 TAIL_LINES: Final = 8
@@ -140,6 +140,12 @@ def task(number: int, title: str, status: str, details: str = "") -> Block:
 def tail(lines: Iterable[str], count: int = TAIL_LINES) -> str:
     """The last lines of an output, each of bounded length."""
     return "\n".join(words.clip(line, FREE_TEXT // 2) for line in list(lines)[-count:])
+
+
+def finished(notification: str, blocks: Sequence[Block]) -> Message:
+    """A message with its fallback, its notification escaped, and within Slack's budget."""
+    shown = within_budget(blocks)
+    return Message(words.plain(words.clip(notification, 300)), shown, fallback(shown))
 
 
 def within_budget(blocks: Sequence[Block]) -> list[Block]:

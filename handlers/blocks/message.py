@@ -4,11 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from bot.core.job import Job
-
 Block: TypeAlias = dict[str, Any]  # Block Kit JSON, as slack_sdk's models write it
 
-METADATA_EVENT = "etcd_snapshot_job"
+METADATA_EVENT = "etcd_snapshot_job"  # type of the metadata by which a message is found again after a crash
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +22,11 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message. `text` is the notification, `fallback_blocks` go out when Slack answers `invalid_blocks`, `metadata`
-    says which job and version this shows (only messages of a job have it).
-    """
+    """One message. `text` is the notification, `fallback_blocks` go out when Slack answers `invalid_blocks`."""
 
     text: str
     blocks: Sequence[Block]
     fallback_blocks: Sequence[Block]
-    metadata: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +40,3 @@ class View:
     worker_alive: bool = True
     ahead: int = 0
     holder: str = ""
-
-
-def metadata(job: Job) -> Mapping[str, Any]:
-    """By this a message is found again after a crash between posting and remembering it."""
-    return {"event_type": METADATA_EVENT, "event_payload": {"job": job.id, "version": job.version}}
