@@ -15,8 +15,8 @@ from bot.errors import Refused
 
 NAME: Final = "rancher-cluster.yml"
 ROLES: Final = ("controlplane", "etcd", "worker")
-_ADDRESS: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.:-]{0,251}[A-Za-z0-9])?")
-_USER: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@\\-]{0,63}\$?")
+ADDRESS: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.:-]{0,251}[A-Za-z0-9])?")
+USER: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@\\-]{0,63}\$?")
 _HOSTNAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")  # DNS-1123
 _PATH: Final = re.compile(r"/[A-Za-z0-9._/-]*")
 
@@ -56,13 +56,13 @@ def read(raw: bytes) -> ClusterYml:
 def _node(problems: "_Problems", index: int, entry: Json) -> NodeSpec:
     path = f"nodes[{index}]"
     raw = problems.mapping(path, entry)
-    address = problems.matching(f"{path}.address", raw.get("address"), _ADDRESS)
+    address = problems.matching(f"{path}.address", raw.get("address"), ADDRESS)
     hostname = problems.text(f"{path}.hostname_override", raw.get("hostname_override")).lower() or address.lower()
     if hostname and not _HOSTNAME.fullmatch(hostname) and hostname != address.lower():
         problems.add(f"{path}.hostname_override", f"{hostname!r} is not a host name")
     return NodeSpec(
         address=address,
-        user=problems.matching(f"{path}.user", raw.get("user"), _USER),
+        user=problems.matching(f"{path}.user", raw.get("user"), USER),
         roles=frozenset(_roles(problems, f"{path}.role", raw.get("role"))),
         port=problems.port(f"{path}.port", raw.get("port")),
         internal_address=problems.text(f"{path}.internal_address", raw.get("internal_address")) or address,
@@ -96,8 +96,8 @@ def _bastion(problems: "_Problems", value: Json) -> Bastion | None:
     if not raw.get("address"):  # rke writes the key with empty values when there is none
         return None
     return Bastion(
-        address=problems.matching("bastion_host.address", raw.get("address"), _ADDRESS),
-        user=problems.matching("bastion_host.user", raw.get("user"), _USER),
+        address=problems.matching("bastion_host.address", raw.get("address"), ADDRESS),
+        user=problems.matching("bastion_host.user", raw.get("user"), USER),
         port=problems.port("bastion_host.port", raw.get("port")),
     )
 
