@@ -36,6 +36,12 @@ def _id(pattern: str, what: str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
+def _without_password(value: object) -> object:
+    if isinstance(value, str) and not re.fullmatch(r"((rediss?|unix)://[^@]+)?", value):
+        raise ValueError("is not a Redis address without a password: put one with a password into REDIS_URL")
+    return value
+
+
 def _everybody(value: object) -> object:
     if isinstance(value, str):
         if value != "everybody":
@@ -59,9 +65,7 @@ Address = Annotated[str, _id(cluster_yml.ADDRESS.pattern, "a host name or addres
 Login = Annotated[str, _id(cluster_yml.USER.pattern, "a user name")]
 Url = Annotated[str, _id(r"https?://\S+", "an http(s) address")]
 OptionalUrl = Annotated[str, _id(r"(https?://\S+)?", "an http(s) address")]
-RedisUrl = Annotated[
-    str, _id(r"((rediss?|unix)://[^@]+)?", "a Redis address without a password: put one with it into REDIS_URL")
-]
+RedisUrl = Annotated[str, BeforeValidator(_without_password)]
 RemotePath = Annotated[str, _id(r"/[^\x00-\x1f]+", "an absolute path")]
 Program = Annotated[str, _id(r"rke|/[^\x00-\x1f]+", "rke or an absolute path")]
 

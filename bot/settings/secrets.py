@@ -34,8 +34,8 @@ class Secrets:
 
 
 def read_secrets(environ: Mapping[str, str], mode: str, problems: list[str]) -> Secrets:
-    """All secrets; what is wrong is added to `problems`, without showing a secret. `mode` is `slack.mode`, "" when it is
-    not known.
+    """All secrets; what is wrong is added to `problems`, without showing a secret. `mode` is `slack.mode`, "" when that
+    is not known.
     """
 
     def read(name: str) -> str:
