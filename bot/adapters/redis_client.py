@@ -4,6 +4,7 @@ All keys share one hash tag, so that they live in one slot of a cluster.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -28,6 +29,27 @@ class Durability(StrEnum):
     AOF = "aof"
     REPLICAS = "replicas"
     NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What Redis' INFO says: `time` is its clock in seconds since the epoch."""
+
+    version: str
+    time: float
+    aof: bool
+    replicas: int
+
+    def durable(self, durability: str) -> tuple[bool, str, str]:
+        """Whether it can keep that promise, what was seen, and what to do."""
+        match durability:
+            case Durability.AOF:
+                seen, todo = f"append-only file {'on' if self.aof else 'off'}", "Set appendonly yes in Redis."
+                return self.aof, seen, "" if self.aof else todo
+            case Durability.REPLICAS:
+                return self.replicas > 0, f"{self.replicas} replicas", "" if self.replicas else "Connect a replica."
+            case _:
+                return False, "nothing is waited for", "Set redis.durability to aof: `none` loses requests."
 
 
 class RedisClient:
@@ -77,6 +99,20 @@ class RedisClient:
         except RedisError as error:
             await self.redis.connection_pool.disconnect(inuse_connections=False)  # the others are as stale as this one
             raise unreachable(error) from error
+
+    async def health(self) -> "Health":
+        """What this Redis says of itself; Unreachable if it says nothing."""
+        try:
+            info = await self.redis.info()
+            seconds, micros = await self.redis.time()
+        except RedisError as error:
+            raise unreachable(error) from error
+        return Health(
+            version=str(info.get("valkey_version") or info["redis_version"]),
+            time=seconds + micros / 1e6,
+            aof=bool(info.get("aof_enabled")),
+            replicas=int(info.get("connected_slaves", 0)),
+        )
 
     async def _call(self, sha: str, args: Sequence[str | bytes | int | float], durable: bool) -> list[Reply]:
         pipe = self.redis.pipeline(transaction=False)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from bot.core import verdicts
 from bot.core.events import Data
-from bot.core.facts import Container, Member
+from bot.core.facts import Container, Member, NodeFacts
 from bot.engine.ports import Node
 from bot.engine.steps.context import Context, each
 
@@ -86,5 +86,5 @@ async def _api(nodes: tuple[Node, ...]) -> Mapping[str, str]:
     return {address: str(answer) for address, answer in (await each(nodes, ask)).items()}
 
 
-def _containers(seen: tuple[verdicts.NodeFacts, ...]) -> Mapping[str, Mapping[str, Container]]:
+def _containers(seen: tuple[NodeFacts, ...]) -> Mapping[str, Mapping[str, Container]]:
     return {facts.node.address: facts.containers for facts in seen if facts.reachable}
