@@ -8,10 +8,12 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import yaml
 
+from bot.settings import load
 from tests.lab import Lab
 from tests.lab.process import ROOT, until
 from tests.lab.slack import Workspace
@@ -42,6 +44,15 @@ async def test_the_configuration_names_what_is_there(lab: Lab) -> None:
     assert config["s3"]["endpoint_url"] == lab.s3.endpoint_url
     assert lab.rke_host.address in Path(config["ssh"]["known_hosts"]).read_text()
     assert not [name for name, value in env.items() if value in text and name not in {"HOME", "PATH"}]
+
+
+@pytest.mark.parametrize("transport", ["socket", "http"])
+async def test_the_bot_accepts_the_configuration(tmp_path: Path, transport: Literal["socket", "http"]) -> None:
+    """File and environment make valid settings, for both ways in which Slack delivers."""
+    async with Lab(tmp_path, workspace=Workspace(transport=transport), bring_up=False) as lab:
+        settings = load(lab.write_config(), lab.env())
+        assert settings.slack.mode == transport
+        assert settings.clusters[lab.cluster].rke_host.address == lab.rke_host.address
 
 
 async def test_the_cast_is_in_its_places(lab: Lab) -> None:
