@@ -16,7 +16,7 @@ import typer
 from tests.lab.bot import bot_argv
 from tests.lab.lab import Lab
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
 
 async def interrupted() -> None:
