@@ -194,7 +194,7 @@ async def test_a_detached_command_outlives_the_connection(one: OneHost) -> None:
     """It runs in the yml's directory, output and status are read later, by whoever asks."""
     detached = processes(one)
     assert (await detached.observe(FIRST, 0)).state is AttemptState.NEVER
-    command = [*script("pwd; echo to stderr >&2; exec " + " ".join(["sh", "-c", '"$2"', "sh", '"$1"']))]
+    command = [*script("pwd; echo to stderr >&2; exec " + 'sh -c "$2" sh "$1"')]
     text = blocker(one)[2]
     assert await detached.launch(FIRST, [*command, str(one.host.home), text + "; exit 3"]) is Launch.STARTED
     one.host.drop_connections()
