@@ -92,11 +92,11 @@ def _running(job: Job, me: Standing) -> Next:
     cancel = job.cancel_at > 0 and not job.past_no_return
     if not me.fenced and job.mutated:
         return RaiseFence(idle=cancel)
+    index = job.current
     if cancel:
-        return PutBack(EventType.CANCELLED)
+        return _cancelled(job)
     if job.deadline and me.now > job.deadline:
         return _event(EventType.EXPIRED, which="execution")
-    index = job.current
     if index is None:
         return Conclude()
     run = job.steps[index]
@@ -105,6 +105,14 @@ def _running(job: Job, me: Standing) -> Next:
     if run.state is StepState.FAILED:
         return _failed(job, run)
     return Probe(index, run.attempt) if run.step.detached else Attached(index)
+
+
+def _cancelled(job: Job) -> Next:
+    """Stop between steps: rke is never killed, so a command that was launched is followed to its end first."""
+    index = job.current
+    if index is not None and job.steps[index].state is StepState.RUNNING and job.steps[index].step.detached:
+        return Probe(index, job.steps[index].attempt)
+    return PutBack(EventType.CANCELLED)
 
 
 def _start(job: Job, me: Standing, index: int) -> Next:

@@ -196,6 +196,8 @@ class Runner:
             await self._append(recovery.again(self.job, dead=dead).drafts)
             return
         match seen.state:
+            case AttemptState.NEVER | AttemptState.DIED if self.job.cancel_at and not self.job.past_no_return:
+                await self._put_back(EventType.CANCELLED)
             case AttemptState.NEVER:
                 await self._launch(index, attempt)
             case AttemptState.DIED:

@@ -14,7 +14,6 @@ from bot.core import approvals, plans, snapshots
 from bot.core.approvals import Ballot, CancelCode, ChoiceCode, VoteCode, Voter
 from bot.core.cluster import Cluster
 from bot.core.events import Draft, EventType, Json
-from bot.core.gather import LATEST
 from bot.core.job import Job
 from bot.core.plans import Kind, Plan
 from bot.core.policy import Action
@@ -125,7 +124,7 @@ class UseCases:
         name.
         """
         self._demand(person, Action.RESTORE, cluster)
-        if snapshot != LATEST:
+        if snapshot != snapshots.LATEST:
             snapshots.check_existing(snapshot)
         data: dict[str, Json] = {"kind": "restore", "cluster": cluster, "snapshot": snapshot, "channel": channel}
         draft = Draft(EventType.REQUESTED, {**data, "reason": reason})
