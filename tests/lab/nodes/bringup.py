@@ -13,12 +13,14 @@ from tests.lab.nodes.etcdhttp import put_all
 from tests.lab.nodes.node import CLIENT_PORT, Node
 from tests.lab.nodes.paths import ETCD_DATA, KUBERNETES
 from tests.lab.nodes.rkehost import RkeHost
-from tests.lab.rke import node_plan, pki, seed_objects, write_state
+from tests.lab.rke import ContainerSpec, node_plan, pki, seed_objects, write_state
 from tests.lab.rke.config import Cluster, cluster_of, parse
 from tests.lab.rke.settings import Settings
 
 HEALTHY_WITHIN = 20.0
 _POLL = 0.02
+_PROBE = 0.2
+"""A member asked before it has a leader keeps the question until its next retry; asking anew is quicker."""
 
 PODS = (
     ("pause:3.1", "POD", "canal-{suffix}", "kube-system"),
@@ -40,6 +42,7 @@ async def bring_up(nodes: Sequence[Node], rke_host: RkeHost, authority: Pki) -> 
     certificates = authority.files(members)
     for node in nodes:
         _deploy(node, authority, members)
+    await _start_members([n for n in nodes if "etcd" in n.roles], cluster, settings)
     await asyncio.gather(*(_run_node(node, cluster, settings) for node in nodes))
     await asyncio.gather(*(wait_healthy(node) for node in nodes if "etcd" in node.roles))
     await put_all(members[0], CLIENT_PORT, seed_objects(rke_host.config, certificates))
@@ -61,10 +64,28 @@ def _deploy(node: Node, authority: Pki, members: Sequence[str]) -> None:
         node.real(ETCD_DATA).chmod(0o700)
 
 
-async def _run_node(node: Node, cluster: Cluster, settings: Settings) -> None:
+async def _start_members(nodes: Sequence[Node], cluster: Cluster, settings: Settings) -> None:
+    """One after the other: a new member asks the others first, and waits a second for each that is only starting."""
+    for node in nodes:
+        await docker(node, *_specs(node, cluster, settings)["etcd"].run_argv()[1:])
+        async with asyncio.timeout(HEALTHY_WITHIN):
+            while not _serves_peers(node):  # noqa: ASYNC110  # only its log tells
+                await asyncio.sleep(_POLL)
+
+
+def _serves_peers(node: Node) -> bool:
+    return any(b"serving peer traffic" in data for _, data, _ in node.container("etcd").logs)
+
+
+def _specs(node: Node, cluster: Cluster, settings: Settings) -> dict[str, ContainerSpec]:
     host = next(h for h in cluster.hosts if h.address == node.address)
-    specs = node_plan(cluster, host, settings)
-    for spec in sorted(specs.values(), key=lambda s: s.name != "etcd"):
+    return node_plan(cluster, host, settings)
+
+
+async def _run_node(node: Node, cluster: Cluster, settings: Settings) -> None:
+    for spec in _specs(node, cluster, settings).values():
+        if spec.name == "etcd":
+            continue
         argv = spec.create_argv() if spec.name == "service-sidekick" else spec.run_argv()
         await docker(node, *argv[1:])
     for words in _pods(node):
@@ -101,7 +122,7 @@ async def docker(node: Node, *words: str, stdin: bytes | None = None) -> bytes:
 async def wait_healthy(node: Node) -> None:
     """Wait until the node's member has a leader and answers; raises TimeoutError."""
     async with asyncio.timeout(HEALTHY_WITHIN):
-        while not await node.etcd_healthy():  # noqa: ASYNC110  # etcd has no event for "I have a leader"
+        while not await node.etcd_healthy(within=_PROBE):  # noqa: ASYNC110  # etcd has no event for "I have a leader"
             await asyncio.sleep(_POLL)
 
 

@@ -115,7 +115,7 @@ def _separate(word: str) -> list[str]:
 
 def _open(name: str) -> IO[bytes]:
     try:
-        return open(name, "rb")  # noqa: PTH123, SIM115  # pathlib would slow the start; the file lives as long as we do
+        return open(name, "rb")  # noqa: PTH123  # pathlib would slow the start; the file lives as long as we do
     except OSError as error:
         raise CurlError(26, f"Failed to open {name}: {error.strerror}") from error
 
@@ -208,7 +208,7 @@ def transfer(options: Options) -> int:
 
 def _write(options: Options, answer: http.client.HTTPResponse, *, failed: bool) -> None:
     name = options.values.get("output", "-")
-    target = sys.stdout.buffer if name == "-" else open(name, "wb")  # noqa: PTH123  # as in _open
+    target = sys.stdout.buffer if name == "-" else open(name, "wb")  # noqa: PTH123, SIM115  # as in _open
     while data := answer.read(_CHUNK):
         if not failed:
             target.write(data)

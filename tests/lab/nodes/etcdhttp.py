@@ -11,22 +11,23 @@ _BATCH = 100
 """etcd accepts 128 operations in one transaction by default (--max-txn-ops)."""
 
 
-async def healthy(host: str, port: int) -> bool:
-    """Whether the member at this address has a leader and answers within two seconds."""
+async def healthy(host: str, port: int, *, within: float = _DEADLINE) -> bool:
+    """Whether the member at this address has a leader and answers within so many seconds."""
+    return b'"health":"true"' in await _get(host, port, "/health", within)
+
+
+async def _get(host: str, port: int, path: str, within: float) -> bytes:
+    """The whole answer, empty when there is none in time."""
     try:
-        async with asyncio.timeout(_DEADLINE):
-            return await _health(host, port)
+        async with asyncio.timeout(within):
+            reader, writer = await asyncio.open_connection(host, port)
+            try:
+                writer.write(f"GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())
+                return await reader.read()
+            finally:
+                writer.close()
     except (OSError, TimeoutError):
-        return False
-
-
-async def _health(host: str, port: int) -> bool:
-    reader, writer = await asyncio.open_connection(host, port)
-    try:
-        writer.write(f"GET /health HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())
-        return b'"health":"true"' in await reader.read()
-    finally:
-        writer.close()
+        return b""
 
 
 async def put_all(host: str, port: int, objects: Mapping[str, bytes]) -> None:

@@ -113,9 +113,9 @@ class Node(Host):
         """Read a key from this member's own data, without asking the others."""
         return _first_value(await self.etcdctl("get", key, "-w", "json", "--consistency=s"))
 
-    async def etcd_healthy(self) -> bool:
-        """Whether this node's member answers and has a leader."""
-        return await etcdhttp.healthy(self.address, CLIENT_PORT)
+    async def etcd_healthy(self, *, within: float = 2.0) -> bool:
+        """Whether this node's member answers within so many seconds and has a leader."""
+        return await etcdhttp.healthy(self.address, CLIENT_PORT, within=within)
 
     def containers(self) -> dict[str, str]:
         """Name to status of every container."""
