@@ -121,7 +121,9 @@ def _voting_text(job: Job, have: int, missing: int) -> str:
         return f"{what} has {have} of {words.plural(have + missing, 'approval')}. {missing} more by {until}."
     counts = count(job.plan.findings) if job.plan else {}
     found = f"{counts.get(Level.RED, 0)} red, {words.plural(counts.get(Level.YELLOW, 0), 'yellow finding')}"
-    lost = f"All changes of the last {words.age(job.planned_at - facts.taken_at(job))} would be lost."
+    taken = facts.taken_at(job)
+    lost = f"of the last {words.age(job.planned_at - taken)} would be lost." if taken else "since then would be lost."
+    lost = f"All changes {lost}"
     return f"{what} needs {words.plural(missing, 'approval')} by {until}. {found}. {lost}"
 
 
@@ -129,11 +131,13 @@ def consequence(job: Job) -> Block:
     """What happens to the data and the cluster."""
     assert job.plan
     taken = facts.taken_at(job)
-    before = words.duration(job.requested_at - taken)
+    before = (
+        f", {words.duration(job.requested_at - taken)} before this was asked" if taken else ", whose age is not known"
+    )
     step = f"from step {job.plan.no_return + 1} on" if job.plan.no_return is not None else "meanwhile"
     stale = "*Another job was at work while this was checked;* it is checked once more before anything is changed."
     return kit.section(
-        f"*All data in etcd goes back to {words.moment(taken)}, {before} before this was asked.*",
+        f"*All data in etcd goes back to {facts.data_of(job)}{before}.*",
         "Later changes are lost.",
         f"The Kubernetes API and Rancher are down {step}, and for some seconds near the end; {words.NO_ESTIMATE}.",
         "Running containers keep running; their network restarts once.",
@@ -209,10 +213,9 @@ def vote_buttons(job: Job) -> list[Block]:
     if facts.findings(job.plan, Level.YELLOW):
         approve = kit.button("vote.approve_form", "Approve…", ids, "primary")
     else:
-        old = words.age(job.planned_at - facts.taken_at(job))
         asks = kit.confirm(
             f"Approve the restore of {job.cluster}?",
-            f"All data in etcd goes back to {words.clip(job.snapshot, 80)}, {old} old. Later changes are lost. "
+            f"All data in etcd goes back to {words.clip(job.snapshot, 80)}, {facts.old(job)}. Later changes are lost. "
             f"The Kubernetes API is down meanwhile. Your vote is for plan {words.short(job.plan.digest)}.",
             "Approve restore",
         )

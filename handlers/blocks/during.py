@@ -43,14 +43,16 @@ def running(job: Job, view: View) -> Draft:
         *kit.actions(_running_buttons(job, run)),
         kit.context(*_small_print(job, view)),
     ]
-    return _text(job, number, lost=lost), blocks
+    return _text(job, number, view), blocks
 
 
-def _text(job: Job, number: int, *, lost: bool) -> str:
-    if lost:
+def _text(job: Job, number: int, view: View) -> str:
+    if not view.worker_alive:
         return f"{job.cluster}: {job.kind}, worker lost at step {number}. Another one takes over, usually within 30 s."
     if job.kind is Kind.SAVE:
         return f"{job.cluster}: saving {job.snapshot}, {facts.step_word(job)}. The cluster keeps running."
+    if _taken_over(job, view):
+        return f"{job.cluster}: restore running, {facts.step_word(job)}. A worker was lost and replaced."
     where = (
         "past the point of no return."
         if job.past_no_return
@@ -169,7 +171,8 @@ def asking(job: Job, view: View) -> Draft:
     at = f"at step {number}" if run.attempt else "before step 1"
     past = job.past_no_return
     danger = "after the point of no return" if past else "before anything was destroyed"
-    what = f"The {job.kind} stopped {at}" + (f", {danger}" if job.kind is Kind.RESTORE else "")
+    where = f"in step {number}" if run.attempt else at
+    what = f"The {job.kind} stopped {where}" + (f", {danger}" if job.kind is Kind.RESTORE else "")
     untouched = " Cluster data is not touched." if job.kind is Kind.RESTORE else " The cluster keeps running."
     effect = "" if past else untouched
     blocks = [
@@ -187,7 +190,7 @@ def asking(job: Job, view: View) -> Draft:
             f"May decide: {words.approvers(job.policy) if job.policy else 'who may save here'} · {facts.job_id(job)}",
         ),
     ]
-    return f"{job.cluster}: {job.kind} stopped {at} and needs a decision. {job.question.what}", blocks
+    return f"{job.cluster}: {job.kind} stopped {where} and needs a decision. {job.question.what}", blocks
 
 
 def _question(question: Question) -> Block:
@@ -208,7 +211,7 @@ def _choices(job: Job, question: Question) -> list[Block]:
     rest = f"then steps {number + 1} to {len(job.steps)}" if number < len(job.steps) else "which is the last one"
     asks = " It needs no new approval: the plan is the one that was approved." if job.kind is Kind.RESTORE else ""
     again = (
-        f"A worker reads the RKE host first; what still runs there is followed and not started twice. "
+        f"Recommended. A worker reads the RKE host first; what still runs there is followed and not started twice. "
         f"Step {number} ({run.step.long_title}) goes on or runs again, {rest}.{asks}"
     )
     made = facts.safety(job)

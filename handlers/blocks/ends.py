@@ -46,7 +46,7 @@ def denied(job: Job, _view: View) -> Draft:
         *kit.actions(facts.plan_button(job)),
         kit.context(facts.asked(job)),
     ]
-    why = f" Reason: {words.clip(reason, 70)}" if reason else ""
+    why = f" Reason: {words.clip(reason, 56)}" if reason else ""
     return f"{job.cluster}: restore of {job.snapshot} denied. Nothing was changed.{why}", blocks
 
 
@@ -94,14 +94,16 @@ def cancelled(job: Job, view: View) -> Draft:
         *([kit.bold("Kept"), kit.bullets([kept])] if kept else []),
     ]
     at = f"Cancelled {words.clock_secs(job.cancel_at)}"
+    after = "everything put back" if restore and job.mutated else "ended"
     blocks = [
         kit.header(f"{job.cluster}: {job.kind} cancelled" + (", data not touched" if restore else "")),
         kit.section(f"*{who} cancelled it {where}{point}.*", served),
         *_and(lists),
         *progress.checklist(job, view),
-        kit.context(f"{at}, ended {words.clock_secs(job.ended_at)}", facts.people(job)),
+        kit.context(f"{at}, {after} {words.clock_secs(job.ended_at)}", facts.people(job)),
     ]
-    return f"{job.cluster}: {job.kind} of {job.snapshot} cancelled {where}. {untouched}", blocks
+    short = where.partition(" of ")[0]
+    return f"{job.cluster}: {job.kind} of {job.snapshot} cancelled {short}. {untouched}", blocks
 
 
 # --- a restore that ran -----------------------------------------------------------------------------------
@@ -151,7 +153,7 @@ def restore_succeeded(job: Job, view: View) -> Draft:
     blocks = [
         kit.header(f"{job.cluster}: restore succeeded in {took}"),
         kit.section(
-            f"*etcd holds the data of {words.moment(facts.taken_at(job))} on {_nodes(job)}, and the cluster works.*",
+            f"*etcd holds the data of {facts.data_of(job)} on {_nodes(job)}, and the cluster works.*",
             f"Changes from then until {words.clock(job.no_return_at)} are gone from etcd.",
         ),
         kit.rich(*_verified(job), *_left(job)),
@@ -173,11 +175,11 @@ def restore_partial(job: Job, view: View) -> Draft:
     blocks = [
         kit.header(f"{job.cluster}: restore partial, {count} not green"),
         kit.section(
-            f"*etcd was restored to the data of {words.moment(facts.taken_at(job))}, and {len(good)} of "
+            f"*etcd was restored to the data of {facts.data_of(job)}, and {len(good)} of "
             f"{words.plural(total, 'check')} are green.* {count} {are} not green.",
         ),
         *(_not_green(check) for check in bad[: progress.MANY]),
-        kit.rich(*_verified(job), *_left(job)),
+        kit.rich(*_verified(job), *(_left(job) if job.verdict.get("left") else [])),
         *progress.checklist(job, view),
         *kit.actions(facts.output_button(job)),
         kit.context(_when(job), facts.people(job)),

@@ -67,6 +67,18 @@ def taken_at(job: Job) -> float:
     return plans.number(job.plan.notes.get("taken_at") or 0) if job.plan else 0
 
 
+def data_of(job: Job) -> str:
+    """What etcd goes back to: the time of the snapshot's data, or its name; mrkdwn."""
+    taken = taken_at(job)
+    return words.moment(taken) if taken else words.code(job.snapshot)
+
+
+def old(job: Job) -> str:
+    """How old the snapshot was when the plan was made."""
+    taken = taken_at(job)
+    return f"{words.age(job.planned_at - taken)} old" if taken else "of unknown age"
+
+
 def running_for(job: Job, now: float) -> str:
     """How long a started job has run by now, or ran."""
     return words.duration((job.ended_at or now) - (job.started_at or job.queued_at or job.requested_at))
@@ -161,9 +173,12 @@ def reason(job: Job) -> list[Block]:
 
 
 def output_button(job: Job) -> list[Block]:
-    """Shows the output of the newest rke run, if there was one."""
+    """Shows the output of the newest rke run, of an ended restore that of snapshot-restore."""
     ran = [index for index, run in enumerate(job.steps) if run.step.detached and run.attempt]
-    return [kit.button("job.output", "Show rke output", {"job": job.id, "step": ran[-1] + 1})] if ran else []
+    if not ran:
+        return []
+    shown = next((index for index in ran if job.ended and job.steps[index].step.no_return), ran[-1])
+    return [kit.button("job.output", "Show rke output", {"job": job.id, "step": shown + 1})]
 
 
 def plan_button(job: Job) -> list[Block]:

@@ -61,9 +61,8 @@ def approve_modal(job: Job, channel: str, ts: str) -> Modal:
     """One box per yellow finding, the whole hashes, nothing to type (24)."""
     assert job.plan
     assert job.policy
-    old = words.age(job.planned_at - facts.taken_at(job))
     name = words.clip(job.snapshot, 60)
-    warning = f"{job.cluster}: all data in etcd goes back to {name}, {old} old. Later changes are lost."
+    warning = f"{job.cluster}: all data in etcd goes back to {name}, {facts.old(job)}. Later changes are lost."
     nth = len(facts.approvals(job)) + 1
     yellow = facts.findings(job.plan, Level.YELLOW)
     blocks = [
@@ -126,7 +125,7 @@ def _box(finding: Finding) -> Option:
     # Escaping can make it longer than the limit; then it is shown without markup, which needs no escaping.
     if len(bold) > _BOX_TEXT - 2:
         return Option(value=finding.id[:150], text=PlainTextObject(text=words.clip(_fact(finding), _BOX_TEXT)))
-    more = words.plain(words.clip(finding.text, _BOX_TEXT)) if finding.confirm else ""
+    more = words.plain(finding.text) if finding.confirm else ""  # else it stands above the boxes
     description = MarkdownTextObject(text=more) if 0 < len(more) <= _BOX_TEXT else None
     return Option(value=finding.id[:150], text=MarkdownTextObject(text=f"*{bold}*"), description=description)
 
@@ -203,15 +202,15 @@ def approver_dm(job: Job, _view: View, link: str) -> Message:
     if job.phase is not Phase.VOTING or job.plan is None or job.policy is None:
         return _decided(job, opened)
     have, required = len(facts.approvals(job)), job.policy.required
-    taken = facts.taken_at(job)
-    lost = words.age(job.planned_at - taken)
     so_far = f"{have} of {words.plural(required, 'approval')}"
+    at = facts.taken_at(job)
+    taken = f"taken {words.moment(at)}" if at else "of unknown age"
     different = "" if required == 1 else f", {required} different people"
     blocks = [
         kit.header(f"Your approval is asked: restore {job.cluster}"),
         kit.section(
             f"{words.person(job.requester)} asks to put etcd of *{words.plain(job.cluster)}* back to "
-            f"{words.code(job.snapshot)}, taken {words.moment(taken)}. Changes since then are lost. "
+            f"{words.code(job.snapshot)}, {taken}. Changes since then are lost. "
             "The Kubernetes API is down meanwhile."
         ),
         *([kit.rich(*facts.reason(job))] if job.reason else []),
@@ -221,7 +220,9 @@ def approver_dm(job: Job, _view: View, link: str) -> Message:
         *kit.actions(before.vote_buttons(job)),
         kit.context(f"{opened}You get this because you may approve. Job {words.code(job.id)}"),
     ]
-    text = f"Your approval is asked: restore {job.cluster} to {job.snapshot} ({lost} of changes lost)."
+    text = (
+        f"Your approval is asked: restore {job.cluster} to {job.snapshot} ({facts.old(job)}, later changes are lost)."
+    )
     return kit.finished(f"{text} {have} of {required} so far, until {words.utc(job.deadline)}.", blocks)
 
 

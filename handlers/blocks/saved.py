@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from bot.core import plans
+from bot.core.events import Json
 from bot.core.facts import S3, Copy
 from bot.core.job import Job
 from handlers.blocks import facts, kit, progress, words
@@ -87,7 +88,7 @@ def partial(job: Job, view: View) -> Draft:
         kit.section(f"*{words.code(job.snapshot)} is intact on {where}.*", *(_gap(p, c) for p, c in gaps.items())),
         kit.rich(
             kit.bold(_sizes(there) if there else "Copies"),
-            kit.pre(progress.node_lines({facts.place(p): _line(c) for p, c in copies.items()})),
+            kit.pre(_table(job, copies)),
         ),
         kit.section("*What it means.*", *_meaning(gaps)),
         *_problems(job),
@@ -102,9 +103,21 @@ def partial(job: Job, view: View) -> Draft:
     return text, blocks
 
 
-def _line(copy: Copy | None) -> str:
+def _table(job: Job, copies: Mapping[str, Copy | None]) -> str:
+    """One line per place, on a phone's width: why there is no copy is cut short here and stands in full below."""
+    why = {facts.string(m, "node"): facts.string(m, "why") for m in plans.objects(_missing(job))}
+    room = words.PHONE - max(len(facts.place(place)) for place in copies) - 2
+    lines = {facts.place(p): words.clip(_line(c, why.get(p, "")), max(room, 9)) for p, c in copies.items()}
+    return progress.node_lines({"where": "state"} | lines if len(lines) < progress.MANY else lines)
+
+
+def _missing(job: Job) -> Json:
+    return job.result("check_copies").get("missing", ())
+
+
+def _line(copy: Copy | None, why: str) -> str:
     if copy is None:
-        return "no copy"
+        return f"no copy, {why}" if why else "no copy"
     return f"{facts.state(copy)}, revision {_revision(copy)}" if facts.is_intact(copy) else facts.state(copy)
 
 

@@ -15,11 +15,16 @@ TASK_COLUMNS: Final = 24  # the same inside a task of a plan
 NO_ESTIMATE: Final = "no past runs to estimate from"
 
 _KIB: Final = 1024
+_NEAR: Final = 12  # characters a cut may move back to the end of a word
 
 
 def clip(text: str, limit: int) -> str:
-    """`text` in at most `limit` characters, an ellipsis in place of what is cut off."""
-    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+    """`text` in at most `limit` characters, an ellipsis in place of what is cut off, at a blank if one is near."""
+    if len(text) <= limit:
+        return text
+    head = text[: limit - 1]
+    blank = head.rfind(" ", -_NEAR)
+    return (head[:blank] if blank > 0 else head).rstrip() + "…"
 
 
 def plain(text: str) -> str:
@@ -77,7 +82,8 @@ def duration(seconds: float) -> str:
     if whole < 5400:
         return _two(whole // 60, "min", whole % 60, "s")
     if whole < 48 * 3600:
-        return _two(whole // 3600, "h", whole % 3600 // 60, "min")
+        minutes = round(whole / 60)
+        return _two(minutes // 60, "h", minutes % 60, "min")
     return f"{whole // 86400} days"
 
 
@@ -88,7 +94,7 @@ def age(seconds: float) -> str:
         return f"{whole} s"
     if whole < 7200:
         return f"{whole // 60} min"
-    return f"{whole // 3600} h" if whole < 48 * 3600 else f"{whole // 86400} days"
+    return f"{round(whole / 3600)} h" if whole < 48 * 3600 else f"{round(whole / 86400)} days"
 
 
 def _two(big: int, unit: str, small: int, small_unit: str) -> str:

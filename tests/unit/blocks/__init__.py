@@ -1,0 +1,1 @@
+"""The renderers against the reference examples and against generated jobs."""
