@@ -4,6 +4,8 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
 
 from bot.adapters.fence import FencedMachine
 from bot.adapters.node import SshNode
@@ -15,11 +17,37 @@ from bot.core.facts import ClusterYml, NodeSpec, RkeFacts
 from bot.engine.ports import Fence, RkeHost, Site
 
 
+class SshOptions(Protocol):
+    """What the configuration says of SSH."""
+
+    @property
+    def known_hosts(self) -> Path:
+        """The file with the machines' host keys."""
+
+    @property
+    def keys(self) -> tuple[Path, ...]:
+        """The bot's private keys."""
+
+    @property
+    def agent(self) -> str:
+        """The socket of an SSH agent, or ""."""
+
+    @property
+    def connect_timeout(self) -> float:
+        """Seconds until a machine counts as not answering."""
+
+
 class SshSites:
     """Implements the port Sites over SSH."""
 
     def __init__(self, keys: SshKeys) -> None:
         self._keys = keys
+
+    @staticmethod
+    def of(options: SshOptions) -> "SshSites":
+        """The sites the configuration gives access to. Raises Fatal when a file cannot be used."""
+        keys, timeout = options.keys, options.connect_timeout
+        return SshSites(SshKeys.load(options.known_hosts, keys, agent=options.agent, connect_timeout=timeout))
 
     def open(self, cluster: Cluster, fence: Callable[[], Fence] | None) -> AbstractAsyncContextManager[Site]:
         """See the port. Connections are made when they are needed."""
