@@ -14,7 +14,6 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot import wiring
 from bot.adapters.s3 import S3Store
-from bot.adapters.site import SshSites
 from bot.core.cluster import Cluster
 from bot.core.facts import NodeFacts
 from bot.errors import BotError
@@ -109,7 +108,7 @@ async def _s3(settings: Settings) -> list[Row]:
 async def _cluster(settings: Settings, cluster: Cluster) -> list[Row]:
     async def look() -> list[Row]:
         async with AsyncExitStack() as stack:
-            site = await stack.enter_async_context(SshSites.of(settings.ssh).open(cluster, None))
+            site = await stack.enter_async_context(wiring.ssh_sites(settings).open(cluster, None))
             facts = await site.host.look()
             rows = [Row(f"{cluster.name}: RKE host", OK, f"rke {facts.version}, {cluster.yml} read")]
             specs = site.read_yml(facts).nodes

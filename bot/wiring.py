@@ -19,6 +19,7 @@ from bot.adapters.redis_outbox import RedisIndex, RedisOutbox, RedisSide
 from bot.adapters.redis_queue import RedisQueue
 from bot.adapters.s3 import S3Store
 from bot.adapters.site import SshSites
+from bot.adapters.ssh import SshKeys
 from bot.engine.reads import Reader
 from bot.engine.runner import Tools
 from bot.engine.usecases import UseCases
@@ -62,11 +63,17 @@ async def stores(settings: Settings) -> AsyncIterator[Stores]:
         await client.close()
 
 
+def ssh_sites(settings: Settings) -> SshSites:
+    """The clusters' machines, with keys and known hosts read once."""
+    ssh = settings.ssh
+    return SshSites(SshKeys.load(ssh.known_hosts, ssh.keys, agent=ssh.agent, connect_timeout=ssh.connect_timeout))
+
+
 @asynccontextmanager
 async def worker(settings: Settings, redis: Stores) -> AsyncIterator[Worker]:
     """A worker with its own SSH and S3 clients."""
     async with AsyncExitStack() as stack:
-        sites = SshSites.of(settings.ssh)
+        sites = ssh_sites(settings)
         store = await stack.enter_async_context(S3Store.of(settings.s3))
         tools = Tools(redis.journal, sites, store, redis.side, dict(settings.clusters))
         reader = Reader(tools, redis.index)

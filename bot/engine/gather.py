@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from bot.core import gather as decide
 from bot.core.facts import S3, Copy, NodeFacts
 from bot.core.plans import Plan
+from bot.engine.context import Context, each
 from bot.engine.ports import Node
-from bot.engine.steps.context import Context, each
 from bot.errors import BotError
 
 

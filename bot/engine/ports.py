@@ -190,6 +190,9 @@ class Node(Protocol):
 
     spec: NodeSpec
 
+    async def raise_fence(self) -> None:
+        """Outdate earlier owners on this node; waits while one of their commands still runs."""
+
     async def look(self) -> NodeFacts:
         """Reachability, docker, containers, disk, clock. Never raises for a node that does not answer:
         `error` says why.

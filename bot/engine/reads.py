@@ -13,11 +13,11 @@ from bot.core.findings import Level
 from bot.core.gather import cannot_plan
 from bot.core.job import Job
 from bot.core.transitions import Phase
+from bot.engine.context import Context, each
 from bot.engine.gather import gather
 from bot.engine.heartbeat import Heartbeat
 from bot.engine.ports import Index, Node, Page, Query
 from bot.engine.runner import Tools
-from bot.engine.steps.context import Context, each
 from bot.errors import BotError, Fatal, Fenced
 
 _log = structlog.get_logger()

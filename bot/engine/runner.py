@@ -7,13 +7,28 @@ from typing import Final
 
 import structlog
 
-from bot.core import recovery, verdicts
+from bot.core import plans, recovery, verdicts
 from bot.core.cluster import Cluster
 from bot.core.events import Data, Draft, EventType, Json
 from bot.core.job import Job
+from bot.core.plans import Kind
 from bot.core.transitions import Phase
+from bot.engine.context import each
 from bot.engine.heartbeat import Heartbeat
-from bot.engine.ports import Attempt, AttemptState, Fence, Journal, Launch, Observation, Page, Side, Site, Sites, Store
+from bot.engine.ports import (
+    Attempt,
+    AttemptState,
+    Fence,
+    Journal,
+    Launch,
+    Node,
+    Observation,
+    Page,
+    Side,
+    Site,
+    Sites,
+    Store,
+)
 from bot.engine.steps import ATTACHED, DETACHED, Context
 from bot.engine.steps.host import put_back
 from bot.errors import BotError, Conflict, Fatal, Fenced, NeedsPerson, Unreachable
@@ -161,10 +176,27 @@ class Runner:
             past = self.job.past_no_return or bool(await self.context.site.host.running(self.job.id))
             await self._append(recovery.ask(what, "Look at the cluster before you choose.", (), no_return=past).drafts)
             return
+        if self.job.mutated:
+            await self._fence_nodes()
         while idle and await self.context.site.host.running(self.job.id):
             await self.context.say("RKE host", "waiting for rke to end")
             await self.heart.pause(_POLL)
         self.fenced_with = token
+
+    async def _fence_nodes(self) -> None:
+        """A take-over: nothing of the earlier owner may still act anywhere. Nodes a restore needs must answer."""
+
+        async def outdate(node: Node) -> None:
+            await node.raise_fence()
+
+        for address, answer in (await each(await self.context.nodes(), outdate)).items():
+            needed = self.job.kind is Kind.RESTORE and not self._worker_only(address)
+            if isinstance(answer, Exception) and (needed or not isinstance(answer, Unreachable)):
+                raise answer
+
+    def _worker_only(self, address: str) -> bool:
+        nodes = plans.objects(self.job.plan.notes["nodes"]) if self.job.plan else ()
+        return any(node["address"] == address and node["roles"] == ["worker"] for node in nodes)
 
     async def _contains(self, version: int, mac: str) -> bool:
         macs = await self.tools.journal.macs(self.job.id)

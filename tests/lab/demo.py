@@ -19,9 +19,9 @@ from pathlib import Path
 from bot.adapters.redis_client import RedisClient
 from bot.adapters.redis_journal import RedisJournal
 from bot.adapters.redis_outbox import RedisIndex
-from bot.core.events import Event, Keyring, encode
+from bot.core.events import Event, encode
+from bot.settings import load
 from tests.lab.bot import Bot
-from tests.lab.config import JOURNAL_KEY
 from tests.lab.demo_prompt import prompt
 from tests.lab.lab import Lab
 from tests.lab.slack.state import Message
@@ -199,8 +199,8 @@ async def journals(lab: Lab) -> dict[str, list[JsonObject]]:
     """Every job's events, verified, as JSON."""
     client = RedisClient(lab.redis.url)
     try:
-        ring = Keyring("1", {"1": bytes.fromhex(JOURNAL_KEY)})
-        journal, index = RedisJournal(client, ring, str, 0), RedisIndex(client)
+        keyring = load(lab.write_config(), lab.env()).keyring
+        journal, index = RedisJournal(client, keyring, str, 0), RedisIndex(client)
         ids = (*await index.open_jobs(), *await index.ended_jobs(100))
         return {job: [as_json(event) for event in await journal.history(job)] for job in ids}
     finally:

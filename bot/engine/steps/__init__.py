@@ -3,8 +3,8 @@
 `ATTACHED` maps a kind to `async run(context) -> result`; `DETACHED` maps it to an rke command.
 """
 
+from bot.engine.context import Attached, Context, Detached
 from bot.engine.steps import copies, host, nodes, restore, save, verify
-from bot.engine.steps.context import Attached, Context, Detached
 
 ATTACHED: dict[str, Attached] = {
     "check": save.check,

@@ -6,8 +6,8 @@ from bot.core import snapshots
 from bot.core.events import Data, Json
 from bot.core.facts import S3, Copy, Integrity
 from bot.core.plans import mapping, objects
+from bot.engine.context import Context, each
 from bot.engine.ports import Node
-from bot.engine.steps.context import Context, each
 from bot.errors import BotError, NeedsPerson
 
 

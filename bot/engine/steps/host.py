@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from bot.core import rke_log
 from bot.core.events import Data
 from bot.core.plans import strings
+from bot.engine.context import Context, each
 from bot.engine.ports import Node
-from bot.engine.steps.context import Context, each
 from bot.errors import NeedsPerson
 
 # Helper containers of rke that block or falsify a run when they are left over (pitfalls F4, F26).

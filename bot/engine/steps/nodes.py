@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Sequence
 
 from bot.core.events import Data
+from bot.engine.context import Context, each
 from bot.engine.ports import Node
-from bot.engine.steps.context import Context, each
 from bot.errors import NeedsPerson
 
 KUBERNETES = ("kube-apiserver", "kubelet", "kube-controller-manager", "kube-scheduler", "kube-proxy")

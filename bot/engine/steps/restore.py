@@ -5,9 +5,9 @@ from bot.core.events import Data
 from bot.core.facts import Copy, Member
 from bot.core.findings import Level
 from bot.core.gather import drift
+from bot.engine.context import Context, each
 from bot.engine.gather import gather
 from bot.engine.ports import Node
-from bot.engine.steps.context import Context, each
 from bot.errors import BotError, NeedsPerson
 
 

@@ -2,8 +2,8 @@
 
 from bot.core.events import Data
 from bot.core.facts import S3, NodeFacts, RkeFacts
+from bot.engine.context import Context, each
 from bot.engine.ports import Node
-from bot.engine.steps.context import Context, each
 from bot.errors import NeedsPerson, Refused
 
 _OLDEST_RKE = (0, 1, 7)  # the first release with `rke etcd` (rke v0.1.7)

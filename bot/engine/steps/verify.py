@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from bot.core import verdicts
 from bot.core.events import Data
 from bot.core.facts import Container, Member, NodeFacts
+from bot.engine.context import Context, each
 from bot.engine.ports import Node
-from bot.engine.steps.context import Context, each
 
 _PATIENCE = 120  # seconds until what is not green is reported as it is
 
