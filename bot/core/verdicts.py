@@ -1,78 +1,115 @@
-"""How a job ends: judged from what its steps found, never from an exit status alone.
+"""How a job ended: judged from what its steps found, never from exit statuses alone.
 
-A healthy cluster must pass and a broken one must not: equal revisions, Ready nodes and member ids prove nothing after
-a restore (rke's token makes ids deterministic; Ready is part of the restored data).
+Partial is never called success: it says per place what is missing.
 """
 
-import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Final
 
 from bot.core import snapshots
 from bot.core.events import Data, EventType, Json
-from bot.core.facts import S3, ClusterYml, Container, Integrity, Member
-from bot.core.job import Job, StepState
-from bot.core.plans import Kind, mapping, objects, strings
+from bot.core.facts import S3, ClusterYml, Container, Copy, Integrity, Member, NodeSpec
+from bot.core.job import Job
+from bot.core.plans import Kind, number, objects, strings
 
+NETWORKS: Final = ("flannel", "calico", "canal", "weave")
 Check = dict[str, Json]
-_COMPONENTS: Final = {
-    "controlplane": ("kube-apiserver", "kube-controller-manager", "kube-scheduler"),
-    "": ("kubelet", "kube-proxy"),
-}
 
 
 def judge(job: Job, now: float) -> tuple[EventType, Data]:
-    """The end of a job whose steps are all done: Succeeded, or Partial with what is not as it should be."""
-    verdict = _saved(job) if job.kind is Kind.SAVE else _restored(job)
-    partial = bool(verdict.get("problems")) or not all(check["ok"] for check in objects(verdict.get("checks", ())))
+    """The end of a job whose steps are all done, with its verdict. `now` is in seconds since the epoch."""
     seconds = round(now - (job.started_at or job.requested_at), 1)
-    return EventType.PARTIAL if partial else EventType.SUCCEEDED, {**verdict, "seconds": seconds}
+    if job.kind is Kind.SAVE:
+        return _judge_save(job, seconds)
+    checks = objects(job.result("verify").get("checks", ()))
+    green = bool(checks) and all(check["ok"] for check in checks)
+    verdict: Data = {"checks": checks, "left": list(_left(job)), "seconds": seconds}
+    return (EventType.SUCCEEDED if green else EventType.PARTIAL), verdict
 
 
-def _saved(job: Job) -> dict[str, Json]:
-    """rke says 0 although nodes failed (pitfalls 1, F19): the copies that were read back are what counts."""
-    found, stored = job.result("check_copies"), job.result("store")
-    copies: list[Json] = [*objects(found["copies"])]
-    problems: list[Json] = [
-        _problem(str(m["node"]), str(m["why"]), "Save again when that node works.") for m in objects(found["missing"])
-    ]
-    for copy in (snapshots.copy_from_json(raw) for raw in objects(found["copies"])):
-        if copy.integrity is not Integrity.INTACT:
-            what = f"{copy.integrity.value}{f': {copy.problem}' if copy.problem else ''}"
-            problems.append(_problem(copy.where, what, "A restore uses an intact copy instead. Remove this file."))
-    if stored.get("copy"):
-        copies.append(mapping(stored["copy"]))
-    else:
-        problems.append(
-            _problem(S3, str(stored.get("problem")), "The copies exist only on the nodes. Mend S3, then save again.")
-        )
-    skipped = [str(node["node"]) for node in objects(job.result("check").get("skipped", ()))]
-    known = {str(mapping(problem)["where"]) for problem in problems}
-    etcd = strings(job.result("check").get("etcd", ()))
-    problems += [
-        _problem(node, "does not answer", "It holds no etcd copy; look at it.")
-        for node in skipped
-        if node not in {*known, *etcd}
-    ]
-    return {"copies": copies, "etcd_nodes": list(etcd), "problems": problems}
+def _left(job: Job) -> Iterator[str]:
+    """What is left to people after a restore."""
+    warnings = (line for kind in ("rke_restore", "rke_up") for line in strings(job.result(kind).get("warnings", ())))
+    for line in dict.fromkeys(line for line in warnings if "Removing host" in line):
+        yield f"rke left a node out: {line}"
+    for run in job.steps:
+        if run.attempt > 1:
+            yield f"{run.step.title}: it was run {run.attempt} times; look at rke's output."
+    safety = job.result("safety_copy")
+    if safety.get("copy") and not safety.get("off_site"):
+        where = snapshots.places(strings(safety.get("on", ())))
+        yield f"The safety copy is {where} only, not off-site: {safety.get('problem') or 'S3 did not take it'}."
+    yield "Tell the owners of applications: Kubernetes objects are as they were when the snapshot was taken."
 
 
-def _problem(where: str, what: str, todo: str) -> Json:
-    return {"where": where, "what": what, "todo": todo}
+# --- save -------------------------------------------------------------------------------------------------------------
 
 
-def _restored(job: Job) -> dict[str, Json]:
-    checks: list[Json] = [*objects(job.result("verify")["checks"])]
-    warned = [
-        line
-        for kind in ("rke_restore", "rke_up")
-        for line in strings(job.result(kind).get("warnings", ()))
-        if "Removing host" in line
-    ]
-    left: list[Json] = [f"rke left a node out: {line}" for line in dict.fromkeys(warned)]
-    repeated = [run.step.title for run in job.steps if run.state is StepState.DONE and run.attempt > 1]
-    left += [f"Step {title!r} was run more than once; look at its output." for title in repeated]
-    return {"checks": checks, "left": left}
+def _judge_save(job: Job, seconds: float) -> tuple[EventType, Data]:
+    check, rke, found, store = (job.result(kind) for kind in ("check", "rke_save", "check_copies", "store"))
+    nodes = strings(check.get("etcd", ()))
+    copies = [snapshots.copy_from_json(raw) for raw in objects(found.get("copies", ()))]
+    off_site = store.get("copy")
+    if isinstance(off_site, Mapping):
+        copies.append(snapshots.copy_from_json(off_site))
+    if not any(copy.integrity is Integrity.INTACT for copy in copies):
+        return EventType.FAILED, _no_copy(rke)
+    why = _reasons(found.get("missing", ())) | _reasons(check.get("skipped", ()))
+    problems = [*_node_problems(nodes, copies, why), *_s3_problems(copies, store), *_rke_problems(rke)]
+    others = [address for address in why if address not in nodes]
+    problems += [_problem(a, f"{a} does not answer: {why[a]}", "It is no etcd node; look at it.") for a in others]
+    verdict: Data = {
+        "copies": [snapshots.copy_to_json(copy) for copy in copies],
+        "etcd_nodes": list(nodes),
+        "problems": problems,
+        "seconds": seconds,
+    }
+    return (EventType.PARTIAL if problems else EventType.SUCCEEDED), verdict
+
+
+def _reasons(value: Json) -> dict[str, str]:
+    return {str(item["node"]): str(item["why"]) for item in objects(value)}
+
+
+def _no_copy(rke: Data) -> Data:
+    todo = str(rke.get("meaning") or "") or "Look at rke's output, correct that, then save again."
+    return {"what": str(rke.get("error") or "No intact copy of the snapshot was made."), "todo": todo}
+
+
+def _node_problems(nodes: Sequence[str], copies: Sequence[Copy], why: Mapping[str, str]) -> Iterator[Data]:
+    by_place = {copy.where: copy for copy in copies}
+    for address in nodes:
+        copy = by_place.get(address)
+        if copy is None:
+            what = f"{address} has no copy: {why.get(address, 'rke left no file there')}"
+            yield _problem(address, what, f"Check that {address} answers, then save again.")
+        elif copy.integrity is not Integrity.INTACT:
+            what = f"The copy on {address} is {copy.integrity.value}{f': {copy.problem}' if copy.problem else ''}"
+            yield _problem(address, what, f"Check the disk of {address}, then save again.")
+
+
+def _s3_problems(copies: Sequence[Copy], store: Data) -> Iterator[Data]:
+    off_site = [copy for copy in copies if copy.where == S3]
+    if not off_site:
+        what = f"No copy is off-site: {store.get('problem') or 'S3 did not take it'}"
+        yield _problem(S3, what, "Correct that, then save again.")
+    elif off_site[0].integrity is not Integrity.INTACT:
+        yield _problem(S3, f"The off-site copy is {off_site[0].integrity.value}", "Save again.")
+
+
+def _rke_problems(rke: Data) -> Iterator[Data]:
+    status = int(number(rke.get("status", 0)))
+    if status:
+        what = f"rke ended with status {status}: {rke.get('error') or 'it gave no reason'}"
+        yield _problem("rke", what, str(rke.get("meaning") or "") or "Look at rke's output.")
+
+
+def _problem(where: str, what: str, todo: str) -> Data:
+    return {"where": where, "what": what.rstrip(".") + ".", "todo": todo}
+
+
+# --- restore: what counts as green ------------------------------------------------------------------------------------
 
 
 def verify_checks(
@@ -86,98 +123,114 @@ def verify_checks(
     containers: Mapping[str, Mapping[str, Container]],
     restored_at: Mapping[str, float],
 ) -> list[Data]:
-    """The list of what was looked at after a restore. `hashes` are hashkv of each member at `revision`; `restored_at`
-    is when the restore began, in seconds of each node's own clock; `api` is "" for an API server that says ok.
+    """The checks after a restore, each {"name", "ok", "text", "todo"}; what did not answer is not green.
+
+    By address of the node: `hashes` are hashkv at `revision`; `written` whether a key went through that member; `api`
+    is what its API server said, "" for healthy; `restored_at` is when the restore began, in seconds of that node's own
+    clock.
     """
-    etcd = tuple(spec.address for spec in yml.with_role("etcd"))
     return [
         _members(yml, members),
-        _equal_data(etcd, hashes, revision),
-        _written(etcd, written),
+        _equal_data(yml, hashes, revision),
+        _keys(yml, written),
         _api(yml, api),
-        _started(yml, containers, restored_at),
+        _components(yml, containers, restored_at),
     ]
 
 
-def _members(yml: ClusterYml, members: Sequence[Member]) -> Data:
-    wanted = {f"etcd-{spec.hostname or spec.address}" for spec in yml.with_role("etcd")}
-    silent = [f"{member.address}: {member.error}" for member in members if member.error]
-    alive = [member for member in members if not member.error]
-    leaders = {member.leader for member in alive if member.leader}
-    alarms = [f"{member.address}: {alarm}" for member in alive for alarm in member.alarms]
-    strange = [
-        f"{m.address} knows {', '.join(sorted(m.names))}, wanted {', '.join(sorted(wanted))}"
-        for m in alive
-        if set(m.names) != wanted
-    ]
-    wrong = [*silent, *alarms, *strange]
-    if len(leaders) != 1:
-        wrong.append(f"{len(leaders)} leaders")
-    good = f"{_count(len(wanted), 'member')}, one leader, no alarms: {', '.join(m.address for m in alive)}"
-    return _check("members", good, wrong, "Look at `docker logs etcd` on the nodes named.")
+def components(node: NodeSpec) -> tuple[str, ...]:
+    """The containers rke keeps running on a node of those roles that hold data or caches of etcd's (rke v0.1.20,
+    cluster/plan.go). nginx-proxy holds none; service-sidekick is created and never started.
+    """
+    etcd = ("etcd",) if "etcd" in node.roles else ()
+    control = ("kube-apiserver", "kube-controller-manager", "kube-scheduler") if "controlplane" in node.roles else ()
+    return (*etcd, *control, "kubelet", "kube-proxy")
 
 
-def _equal_data(etcd: Sequence[str], hashes: Mapping[str, int], revision: int) -> Data:
-    wrong = [f"{address} gave no hash" for address in etcd if address not in hashes]
-    if len(set(hashes.values())) > 1:
-        wrong.append("the data differ: " + ", ".join(f"{address} {value:x}" for address, value in hashes.items()))
+def network_containers(names: Sequence[str]) -> tuple[str, ...]:
+    """Those of a node's containers that belong to the network plugin."""
+    return tuple(name for name in names if name.startswith("k8s_") and any(word in name for word in NETWORKS))
+
+
+def _members(yml: ClusterYml, members: Sequence[Member]) -> Check:
+    """Members = etcd nodes of the yml, one leader, no alarm. Ids prove nothing: with rke they are deterministic."""
+    nodes = yml.with_role("etcd")
+    expected = {f"etcd-{node.hostname or node.address}" for node in nodes}
+    seen = {member.address: member for member in members}
+    bad: list[str] = []
+    for node in nodes:
+        member = seen.get(node.address)
+        if member is None or member.error:
+            bad.append(f"{node.address} does not answer{f': {member.error}' if member else ''}")
+        elif set(member.names) != expected:
+            bad.append(f"{node.address} knows the members {', '.join(sorted(member.names)) or 'none'}")
+        elif member.alarms:
+            bad.append(f"{node.address} has the alarm {', '.join(member.alarms)}")
+    leaders = {member.leader for member in members if not member.error}
+    if not bad and (len(leaders) != 1 or 0 in leaders):
+        bad.append("the members do not agree on a leader")
+    count = "1 member" if len(nodes) == 1 else f"{len(nodes)} members"
+    good = f"{count}, one leader, no alarms: {', '.join(node.address for node in nodes)}"
+    return _check("members", good, bad, "Look at `docker logs etcd` on the nodes named.")
+
+
+def _equal_data(yml: ClusterYml, hashes: Mapping[str, int], revision: int) -> Check:
+    nodes = yml.with_role("etcd")
+    bad = [f"{node.address} gave no hash" for node in nodes if node.address not in hashes]
+    if not bad and len(set(hashes.values())) > 1:
+        bad = [f"{address} has hash {value}" for address, value in hashes.items()]
     good = f"Same data on every member: hash of all keys at revision {revision:,} is equal"
-    return _check("equal data", good, wrong, "Members with different data must not go on serving. Restore again.")
+    return _check("equal data", good, bad, "Do not write to the cluster. Restore again from the same snapshot.")
 
 
-def _written(etcd: Sequence[str], written: Mapping[str, bool]) -> Data:
-    wrong = [f"{address} could not write and read a key" for address in etcd if not written.get(address)]
-    return _check("write and read", "A key was written and read through every member", wrong, "Look at etcd there.")
+def _keys(yml: ClusterYml, written: Mapping[str, bool]) -> Check:
+    nodes = yml.with_role("etcd")
+    bad = [f"{n.address} did not take or give back a key" for n in nodes if not written.get(n.address)]
+    good = "A key was written and read through every member"
+    return _check("write and read", good, bad, "Look at `docker logs etcd` on the nodes named.")
 
 
-def _api(yml: ClusterYml, api: Mapping[str, str]) -> Data:
-    nodes = [spec.address for spec in yml.with_role("controlplane")]
-    wrong = [f"{address}: {api.get(address, 'not asked')}" for address in nodes if api.get(address, "?")]
-    good = f"API server answers on all {_count(len(nodes), 'controlplane node')}"
-    return _check("API servers", good, wrong, "Look at `docker logs kube-apiserver` there.")
+def _api(yml: ClusterYml, api: Mapping[str, str]) -> Check:
+    nodes = yml.with_role("controlplane")
+    bad = [f"{n.address}: {api.get(n.address, 'no answer')}" for n in nodes if n.address not in api or api[n.address]]
+    where = "the controlplane node" if len(nodes) == 1 else f"all {len(nodes)} controlplane nodes"
+    good = f"API server answers on {where}"
+    return _check("API servers", good, bad, "Look at `docker logs kube-apiserver` on the nodes named.")
 
 
-def _started(
+def _components(
     yml: ClusterYml, containers: Mapping[str, Mapping[str, Container]], restored_at: Mapping[str, float]
-) -> Data:
-    """Every component that its node's role has runs, and was started after the restore: older ones hold stale caches."""
-    wrong: list[str] = []
-    for spec in yml.nodes:
-        there = containers.get(spec.address)
+) -> Check:
+    """Every component runs and was started after the restore began: before, it holds caches from the future (F14)."""
+    bad: list[str] = []
+    for node in yml.nodes:
+        there = containers.get(node.address)
         if there is None:
-            wrong.append(f"{spec.address} does not answer")
+            bad.append(f"{node.address} does not answer")
             continue
-        names = [name for role, names in _COMPONENTS.items() if not role or role in spec.roles for name in names]
-        wrong += [
-            f"{spec.address} {name}: {why}"
-            for name in names
-            if (why := _stale(there.get(name), restored_at[spec.address]))
-        ]
-    return _check("components", "All components started after the restore", wrong, "Restart them: docker restart NAME.")
+        since = restored_at.get(node.address, float("inf"))
+        network = [name for name in network_containers(tuple(there)) if there[name].running]
+        stale = {name: _stale(there.get(name), since) for name in (*components(node), *network)}
+        bad += [f"{name} on {node.address} {why}" for name, why in stale.items() if why]
+    todo = "Start or restart the containers named with docker on their nodes."
+    return _check("components", "All components started after the restore", bad, todo)
 
 
-def _stale(container: Container | None, restored_at: float) -> str:
+def _stale(container: Container | None, since: float) -> str:
     if container is None:
         return "is not there"
     if not container.running:
-        return container.status
-    return "" if started(container.started_at) >= restored_at else "still runs from before the restore"
+        return f"is {container.status}"
+    return "" if started(container) >= since else "was not restarted"
 
 
-def started(text: str) -> float:
-    """Docker's RFC 3339 time with nanoseconds as seconds since the epoch, 0 if it is none."""
+def started(container: Container) -> float:
+    """When a container was started, in seconds since the epoch by its node's clock; 0 if that cannot be read."""
     try:
-        head, _, rest = text.rstrip("Z").partition(".")
-        whole = datetime.datetime.fromisoformat(head).replace(tzinfo=datetime.UTC).timestamp()
-        return whole + float(f"0.{rest or 0}")
-    except ValueError:
-        return 0.0
+        return datetime.fromisoformat(container.started_at).timestamp()
+    except (ValueError, OverflowError):
+        return 0
 
 
-def _check(name: str, good: str, wrong: Sequence[str], todo: str) -> Data:
-    ok = not wrong
-    return {"name": name, "ok": ok, "text": good if ok else f"{name}: {'; '.join(wrong)}", "todo": "" if ok else todo}
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+def _check(name: str, good: str, bad: Sequence[str], todo: str) -> Check:
+    return {"name": name, "ok": not bad, "text": "; ".join(bad) or good, "todo": todo if bad else ""}

@@ -1,0 +1,110 @@
+"""From gathered facts to the plan of a restore: which copy is taken, and what must not change until it starts."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from bot.core import snapshots
+from bot.core.checks import CHECKS, Gathered
+from bot.core.cluster import Cluster
+from bot.core.events import Json
+from bot.core.facts import ClusterYml, Copy, NodeFacts, RkeFacts
+from bot.core.findings import Finding, Level
+from bot.core.plans import Kind, Plan, canonical, restore_steps
+from bot.errors import BotError
+
+LATEST: Final = snapshots.LATEST
+_PINS: Final = {
+    "sha256": "the snapshot's database",
+    "version_id": "the version of the off-site copy",
+    "yml": "rancher-cluster.yml",
+    "state": "rke's state file",
+    "rke": "the rke binary",
+    "nodes": "the list of nodes",
+    "policy": "the approval policy",
+    "safety": "whether a safety copy is possible",
+}
+
+
+def latest(copies: Iterable[Copy]) -> str:
+    """The name of the newest snapshot with an intact copy, "" if there is none."""
+    newest = snapshots.latest(snapshots.merge(copies))
+    return newest.name if newest else ""
+
+
+def plan_restore(
+    cluster: Cluster,
+    rke: RkeFacts,
+    yml: ClusterYml,
+    nodes: Sequence[NodeFacts],
+    copies: Sequence[Copy],
+    name: str,
+    *,
+    s3_error: str,
+    now: float,
+    run_active: bool,
+) -> Plan:
+    """The plan to restore snapshot `name`, with everything that was found; red findings block it. `copies` are the
+    copies of that snapshot in all places, read back. `s3_error` says why S3 did not answer, "" if it did. `run_active`:
+    another job runs, so the facts may be outdated.
+    """
+    seen = Gathered(rke, yml, nodes, copies, name, s3_error, now, run_active)
+    found = [finding for check in CHECKS for finding in check(seen)]
+    order = tuple(Level)
+    return Plan(
+        Kind.RESTORE,
+        cluster.name,
+        name,
+        restore_steps(rke_restarts=not rke.legacy),
+        _pins(cluster, seen),
+        _notes(seen),
+        tuple(sorted(found, key=lambda finding: order.index(finding.level))),
+    )
+
+
+def cannot_plan(cluster: Cluster, name: str, error: Exception) -> Plan:
+    """The blocked plan when not even the RKE host could be asked."""
+    what = error.what if isinstance(error, BotError) else "The checks did not end in time."
+    todo = (error.todo if isinstance(error, BotError) else "") or "Correct that, then press Check again."
+    steps = restore_steps(rke_restarts=False)
+    return Plan(Kind.RESTORE, cluster.name, name, steps, findings=(Finding("gather", Level.RED, what, todo),))
+
+
+def drift(old: Plan, new: Plan) -> tuple[str, ...]:
+    """What changed of the pinned facts, one sentence each. Where the same bytes are taken from may change."""
+    changed = [words for pin, words in _PINS.items() if old.pins.get(pin) != new.pins.get(pin)]
+    if old.pins.get("source") != new.pins.get("source"):
+        changed = [words for words in changed if words != _PINS["version_id"]]
+    if old.steps != new.steps:
+        changed.append("the list of steps")
+    return tuple(f"{words[0].upper()}{words[1:]} changed since the plan was made." for words in changed)
+
+
+def _pins(cluster: Cluster, seen: Gathered) -> dict[str, Json]:
+    source = seen.source
+    return {
+        "sha256": source.sha256 if source else "",
+        "version_id": source.version_id if source else "",
+        "source": source.where if source else "",
+        "form": source.form.value if source else "",
+        "yml": seen.rke.yml_sha256,
+        "state": seen.rke.state_sha256,
+        "rke": seen.rke.binary_sha256,
+        "rke_version": seen.rke.version,
+        "nodes": [f"{n.user}@{n.address}:{n.port} {','.join(sorted(n.roles))}" for n in seen.yml.nodes],
+        "policy": hashlib.sha256(canonical(cluster.approvals.to_json())).hexdigest(),
+        "safety": bool(seen.members),
+    }
+
+
+def _notes(seen: Gathered) -> dict[str, Json]:
+    source = seen.source
+    rows = snapshots.merge(seen.copies)
+    return {
+        "copy": snapshots.copy_to_json(source) if source else None,
+        "etcd_nodes": [facts.node.address for facts in seen.etcd],
+        "nodes": [{"address": n.address, "roles": sorted(n.roles)} for n in seen.yml.nodes],
+        "kubernetes_version": seen.yml.kubernetes_version,
+        "taken_at": rows[0].taken_at if rows else 0,
+        "stale": seen.run_active,
+    }
