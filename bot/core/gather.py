@@ -15,14 +15,14 @@ from bot.errors import BotError
 
 LATEST: Final = snapshots.LATEST
 _PINS: Final = {
-    "sha256": "the snapshot's database",
-    "version_id": "the version of the off-site copy",
+    "sha256": "The snapshot's database",
+    "version_id": "The version of the off-site copy",
     "yml": "rancher-cluster.yml",
-    "state": "rke's state file",
-    "rke": "the rke binary",
-    "nodes": "the list of nodes",
-    "policy": "the approval policy",
-    "safety": "whether a safety copy is possible",
+    "state": "The state file of rke",
+    "rke": "The rke binary",
+    "nodes": "The list of nodes",
+    "policy": "The approval policy",
+    "safety": "Whether a safety copy is possible",
 }
 
 
@@ -76,8 +76,8 @@ def drift(old: Plan, new: Plan) -> tuple[str, ...]:
     if old.pins.get("source") != new.pins.get("source"):
         changed = [words for words in changed if words != _PINS["version_id"]]
     if old.steps != new.steps:
-        changed.append("the list of steps")
-    return tuple(f"{words[0].upper()}{words[1:]} changed since the plan was made." for words in changed)
+        changed.append("The list of steps")
+    return tuple(f"{words} changed since the plan was made." for words in changed)
 
 
 def _pins(cluster: Cluster, seen: Gathered) -> dict[str, Json]:
