@@ -8,6 +8,7 @@ import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 
 from cryptography import x509
@@ -107,13 +108,21 @@ def etcd_certificate_name(address: str) -> str:
 
 
 class Pki:
-    """All certificates of one cluster, made once; a node's own etcd certificate is made when first asked for."""
+    """All certificates of one cluster, each made when first asked for."""
 
     def __init__(self, addresses: Iterable[str]) -> None:
         self.addresses = list(addresses)
-        self.ca = make_ca()
-        self.request_header_ca = make_ca("kube-apiserver-requestheader-ca")
         self._issued: dict[str, KeyPair] = {}
+
+    @cached_property
+    def ca(self) -> KeyPair:
+        """kube-ca."""
+        return make_ca()
+
+    @cached_property
+    def request_header_ca(self) -> KeyPair:
+        """The authority of the API server's proxy client."""
+        return make_ca("kube-apiserver-requestheader-ca")
 
     def pair(self, name: str) -> KeyPair:
         """The certificate of that file name, e.g. ``kube-node`` or ``kube-etcd-10-77-0-1``."""
