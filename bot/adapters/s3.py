@@ -347,13 +347,12 @@ def _same(head: "HeadObjectOutputTypeDef", copy: Copy) -> bool:
     """The stored object has the copy's bytes: its length, the sha256 it was put under, and S3's own of the whole object
     where it keeps one.
     """
-    checksum = head.get("ChecksumSHA256", "")
+    checksum = head.get("ChecksumSHA256", "")  # of more than one part it is over the parts' checksums
     own = base64.b64encode(bytes.fromhex(copy.file_sha256)).decode()
-    sums_agree = not checksum or "-" in checksum or checksum == own  # one with a dash is over the parts' checksums
     return (
         head["ContentLength"] == copy.file_size
         and head["Metadata"].get("file-sha256") == copy.file_sha256
-        and sums_agree
+        and (not checksum or copy.file_size > _PART or checksum == own)
     )
 
 
