@@ -126,7 +126,10 @@ async def test_each_launch_is_recorded(tmp_path: Path) -> None:
     log = tmp_path / "launches"
     for words in (["--version"], ["etcd", "snapshot-list"]):
         await run(tmp_path, *words, RKE_DOUBLE_LOG=str(log))
-    assert [json.loads(line)["argv"] for line in log.read_text().splitlines()] == [["--version"], ["etcd", "snapshot-list"]]
+    assert [json.loads(line)["argv"] for line in log.read_text().splitlines()] == [
+        ["--version"],
+        ["etcd", "snapshot-list"],
+    ]
 
 
 def test_a_line_for_a_pipe_is_logfmt() -> None:

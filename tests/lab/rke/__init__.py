@@ -4,7 +4,6 @@
 them, `seed_objects` what it leaves in etcd, `write_state` what v1.0.x leaves beside the yml.
 """
 
-import os
 import shlex
 import sys
 from pathlib import Path
@@ -15,12 +14,13 @@ from .seed import seed_objects, write_state
 
 __all__ = ["ContainerSpec", "install", "logfmt", "node_plan", "seed_objects", "terminal", "write_state"]
 
-# rke waits 50 s for a one-shot container and its tool tries every 15 s; a tenth keeps their proportion.
-FAST = {"RKE_DOUBLE_RESPONSE_TIMEOUT": "5", "RKE_DOUBLE_RETRY_INTERVAL": "1.5"}
+# rke waits 50 s for a one-shot container and its tool tries every 15 s; a fifth keeps their proportion.
+FAST = {"RKE_DOUBLE_RESPONSE_TIMEOUT": "10", "RKE_DOUBLE_RETRY_INTERVAL": "3"}
 
 # Python takes half a second to say what the wrapper knows.
 _VERSION_QUICKLY = r"""if [ "$*" = --version ]; then
-  [ -z "$RKE_DOUBLE_LOG" ] || printf '{"time": %s, "argv": ["--version"], "pid": %s}\n' "$(date +%s.%N)" $$ >> "$RKE_DOUBLE_LOG"
+  line='{"time": %s, "argv": ["--version"], "pid": %s}\n'
+  [ -z "$RKE_DOUBLE_LOG" ] || printf "$line" "$(date +%s.%N)" $$ >> "$RKE_DOUBLE_LOG"
   echo "rke version $RKE_DOUBLE_VERSION"; exit 0
 fi"""
 
@@ -40,5 +40,5 @@ def install(rke_host_bin: Path, version: str) -> Path:
     rke_host_bin.mkdir(parents=True, exist_ok=True)
     path = rke_host_bin / "rke"
     path.write_text("\n".join(lines))
-    os.chmod(path, 0o755)  # noqa: PTH101  # one call, symmetrical to how the nodes' stubs are made
+    path.chmod(0o755)
     return path

@@ -1,8 +1,8 @@
 """The `rke` double: `python -m tests.lab.rke` with RKE_DOUBLE_VERSION=v0.1.20 or v1.0.16."""
 
 import asyncio
-import os
 import sys
+from pathlib import Path
 
 from . import snapshots, snapshots_v1, up, up_v1
 from .cli import (
@@ -87,7 +87,7 @@ def _etcd(arguments: list[str], settings: Settings, log: Log) -> int:
 
 def _version(settings: Settings, log: Log) -> int:
     """`rke version` asks the cluster; without kube_config_cluster.yml it is fatal."""
-    if not os.path.exists("kube_config_cluster.yml"):  # noqa: PTH110  # one look, relative to where rke was started
+    if not Path("kube_config_cluster.yml").exists():
         reason = "stat ./kube_config_cluster.yml: no such file or directory"
         log.fatal(f"Failed to create Kubernetes Client: {reason}")
         return 1

@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 
 from . import config
-from .log import Log, RkeError, log_for
+from .log import Log, RkeError
 from .session import Session
 from .settings import Settings
 
@@ -40,8 +40,8 @@ COMMANDS:
 
 OPTIONS:
    --help, -h  show help
-   
-"""
+   {blank}
+""".format(blank="")
 APP_HELP = """NAME:
    rke - Rancher Kubernetes Engine, an extremely simple, lightning fast Kubernetes installer that works everywhere
 

@@ -1,4 +1,4 @@
-"""Kubernetes objects as kube-apiserver keeps them in etcd: protobuf behind the magic "k8s\\0".
+r"""Kubernetes objects as kube-apiserver keeps them in etcd: protobuf behind the magic "k8s\0".
 
 rke talks to kube-apiserver; the double reads and writes the same keys in etcd through `docker exec etcd etcdctl`.
 So the state goes back with a restore, as it does in a real cluster. Only the fields somebody looks at are encoded.

@@ -8,6 +8,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from .log import RkeError
 
+FAILED = "Failed to download etcd snapshot from s3, exit code [1]"
+
 
 async def fetch(endpoint: str, name: str, storage: dict[str, Any]) -> tuple[str, bytes]:
     """Base name and content of the first object below the prefix; raises RkeError."""
@@ -27,11 +29,9 @@ def _fetch(endpoint: str, name: str, storage: dict[str, Any]) -> tuple[str, byte
     try:
         listed = client.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
         if not listed:
-            raise RkeError(
-                f"Failed to download etcd snapshot from s3, exit code [1]: failed to download s3 backup: no backups found"
-            )
+            raise RkeError(f"{FAILED}: failed to download s3 backup: no backups found")
         key = listed[0]["Key"]
         content = client.get_object(Bucket=bucket, Key=key)["Body"].read()
     except (BotoCoreError, ClientError) as error:
-        raise RkeError(f"Failed to download etcd snapshot from s3, exit code [1]: {error}") from error
+        raise RkeError(f"{FAILED}: {error}") from error
     return key.rpartition("/")[2], content

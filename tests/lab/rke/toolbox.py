@@ -55,7 +55,7 @@ unzip_one() {
     fi
     pos=$((pos + 46 + len + more)); count=$((count - 1))
   done
-  echo "File [$name] not found in file [$zip]" >&2; return 1
+  echo "File [$name] not found in file [${name%/*}/${zip##*/}]" >&2; return 1
 }
 """
 
@@ -89,10 +89,9 @@ def rolling() -> str:
 
 def restore(name: str, flags: Sequence[str]) -> str:
     """etcd-restore, v0.1.x and later alike [rke v0.1.20 services/etcd.go RestoreEtcdSnapshot]."""
-    return " ".join(
-        ["rm -rf", RESTORE_DIR, "&& /usr/local/bin/etcdctl snapshot restore", SNAPSHOT_DIR + name]
-        + [f"--data-dir={RESTORE_DIR}", *flags]
-        + ["&& mv", RESTORE_DIR + "*", DATA_DIR, "&& rm -rf", RESTORE_DIR]
+    return (
+        f"rm -rf {RESTORE_DIR} && /usr/local/bin/etcdctl snapshot restore {SNAPSHOT_DIR}{name} "
+        f"--data-dir={RESTORE_DIR} {' '.join(flags)} && mv {RESTORE_DIR}* {DATA_DIR} && rm -rf {RESTORE_DIR}"
     )
 
 

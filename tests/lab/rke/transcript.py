@@ -1,7 +1,7 @@
 """Recorded runs of the real rke, and how a run of the double is held against one.
 
 A file holds the command line, `rc=`, and both streams; "… (N lines cut)" stands for N lines that were not kept. What
-differs by nature is levelled: times, addresses, ports, sums, the words of another etcdctl. Hosts that rke serves at
+differs by nature is levelled: times, addresses, ports, sums, the words of another etcdctl, where a node's root lies. Hosts that rke serves at
 once interleave freely; the lines of one host keep their order.
 """
 
@@ -26,6 +26,7 @@ _LEVELLERS: Sequence[tuple[str, str]] = (
     (r"<node(\d)>:(22|2222)\b", r"<node\1>:<port>"),
     (r"container logs: (?!time=).*?Error: ", "container logs: … Error: "),
     (r"\b[0-9a-f]{32}\b", "<md5>"),
+    (r"open /\S*?(/opt/rke/)", r"open \1"),
     (r"rke_etcd_snapshot_[0-9T:+Z-]+", "rke_etcd_snapshot_<time>"),
 )
 
@@ -86,7 +87,12 @@ def level(line: str, nodes: Mapping[str, int]) -> str:
 
 
 def differences(
-    expected: Stream, expected_nodes: Mapping[str, int], actual: str, actual_nodes: Mapping[str, int], *, progress: bool = True
+    expected: Stream,
+    expected_nodes: Mapping[str, int],
+    actual: str,
+    actual_nodes: Mapping[str, int],
+    *,
+    progress: bool = True,
 ) -> list[str]:
     """What the actual stream has wrong, empty when it agrees. `progress=False` leaves rke's small talk out."""
     want = [level(line, expected_nodes) for line in expected.lines]
@@ -98,7 +104,9 @@ def differences(
     if progress and len(have) != len(want) + expected.cut:
         found.append(f"{len(have)} lines, {len(want) + expected.cut} expected")
     if not expected.cut:
-        found += [f"unexpected: {line}" for line in (Counter(have) - Counter(want)).elements() if not _cut_short(line, want)]
+        found += [
+            f"unexpected: {line}" for line in (Counter(have) - Counter(want)).elements() if not _cut_short(line, want)
+        ]
     return found
 
 
