@@ -1,6 +1,8 @@
 """One lab machine, and the adapters' way to it, for the tests of the adapters."""
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -14,6 +16,23 @@ from tests.lab.nodes.processes import Warden
 from tests.lab.process import random_subnet
 
 CLUSTER = "prod"
+
+
+async def until(look: Callable[[], Awaitable[bool]], what: str) -> None:
+    """Wait for a condition, at most 20 s."""
+    end = time.monotonic() + 20
+    while not await look():
+        assert time.monotonic() < end, f"never: {what}"
+        await asyncio.sleep(0.02)
+
+
+async def exists(path: Path) -> None:
+    """Wait for a file."""
+
+    async def look() -> bool:
+        return path.exists()
+
+    await until(look, f"{path.name} appeared")
 
 
 def fence(token: int = 1, owner: str = "worker-a", job: str = "job1", version: int = 1, mac: str = "aa") -> Fence:

@@ -3,8 +3,7 @@
 import asyncio
 import os
 import signal
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from bot.adapters.detached_process import OUTPUT, DetachedProcesses
 from bot.adapters.ssh import script
 from bot.engine.ports import Attempt, AttemptState, Fence, Launch, Mark, Observation
 from bot.errors import Fatal, Fenced, Refused, Retryable, Unreachable
-from tests.integration.adapter_site import OneHost, fence, one_host
+from tests.integration.adapter_site import OneHost, exists, fence, one_host, until
 
 FIRST = Attempt("job1", 1, 1)
 
@@ -30,14 +29,6 @@ def processes(one: OneHost, right: Fence | None = None) -> DetachedProcesses:
     """The detached commands as a worker sees them."""
     host = one.fenced(right or fence(), marked=True)
     return DetachedProcesses(host, str(one.host.home / "cluster/rancher-cluster.yml"))
-
-
-async def until(look: Callable[[], Awaitable[bool]], what: str) -> None:
-    """Wait for a condition, at most 20 s."""
-    end = time.monotonic() + 20
-    while not await look():
-        assert time.monotonic() < end, f"never: {what}"
-        await asyncio.sleep(0.02)
 
 
 async def ended(detached: DetachedProcesses, attempt: Attempt = FIRST) -> Observation:
@@ -59,11 +50,7 @@ def blocker(one: OneHost) -> list[str]:
 
 async def begun(one: OneHost) -> None:
     """Wait until the blocker runs."""
-
-    async def look() -> bool:
-        return (one.host.home / "begun").exists()
-
-    await until(look, "the command began")
+    await exists(one.host.home / "begun")
 
 
 async def test_a_command_runs_with_its_input_and_status(one: OneHost) -> None:
