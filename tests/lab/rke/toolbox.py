@@ -84,7 +84,7 @@ def save(etcdctl: Sequence[str], name: str, retry_interval: float, zipped: bool)
 
 def rolling() -> str:
     """etcd-rolling-snapshots: waits for its period, which no test outlives."""
-    return "trap 'exit 0' TERM INT; while :; do sleep 43200 & wait $!; done"
+    return "trap 'kill $!; exit 0' TERM INT; while :; do sleep 43200 & wait $!; done"
 
 
 def restore(name: str, flags: Sequence[str]) -> str:
