@@ -43,7 +43,7 @@ def data_of(type_: EventType, job: Job, dice: Random) -> dict[str, Json]:
             "options": {},
             "plan": jobs.save_plan().to_json() if job.kind is Kind.SAVE else None,
         },
-        _E.VOTE_CAST: {"verdict": dice.choice(["approve"] * 4 + ["deny"]), "digest": digest},
+        _E.VOTE_CAST: {"verdict": dice.choice(["approve"] * 19 + ["deny"]), "digest": digest},
         _E.APPROVED: {"digest": digest, "execute_by": 5000.0},
         _E.QUEUED: {"execute_by": 0 if job.kind is Kind.SAVE else 5000.0},
         _E.CLAIMED: {"lost_for": dice.choice([0, 0, 12.5])},
@@ -70,7 +70,7 @@ def attempt(job: Job, type_: EventType, dice: Random) -> Event:
     """An event of that type at the end of the journal, by the right kind of writer."""
     worker = writer(type_, job.phase) is Writer.PROGRESS
     token = max(job.token, 1) + dice.choice([0, 0, 0, 1]) if worker else None
-    by = "worker:w1" if worker else dice.choice(PEOPLE)
+    by = "worker:w1" if worker else dice.choice(PEOPLE[1:] * 6 + PEOPLE[:1])
     at = job.last_at + dice.choice([0.5, 1.0, 60.0])
     return Event(type_, job.id, job.version + 1, at, by, "run-1", f"e{job.version}", token, data_of(type_, job, dice))
 
@@ -96,14 +96,14 @@ def walk(seed: int, steps: int, kind: Kind) -> Walk:
 
 def walks(*kinds: Kind) -> st.SearchStrategy[Walk]:
     """Lives of jobs, up to any point of them. From a seed: drawing every choice from hypothesis would be too slow."""
-    return st.builds(walk, st.integers(0, 2**32), st.integers(1, 45), st.sampled_from(kinds or tuple(Kind)))
+    return st.builds(walk, st.integers(0, 2**32), st.integers(1, 60), st.sampled_from(kinds or tuple(Kind)))
 
 
 dices = st.integers(0, 2**32).map(Random)
 
 _FORWARD = {
     Phase.NEW: (_E.REQUESTED,),
-    Phase.GATHERING: (_E.PLANNED, _E.QUEUED),
+    Phase.GATHERING: (_E.QUEUED, _E.PLANNED),
     Phase.BLOCKED: (_E.PLAN_AGAIN,),
     Phase.VOTING: (_E.VOTE_CAST, _E.APPROVED),
     Phase.APPROVED: (_E.QUEUED,),
@@ -117,7 +117,7 @@ _FORWARD = {
 
 def _next(dice: Random, job: Job) -> tuple[Event, Job]:
     """The next event and the job after it: mostly one that leads on, sometimes any legal one."""
-    forward = _FORWARD[job.phase] if dice.random() < 0.85 else ()
+    forward = _FORWARD[job.phase] * 6 if dice.random() < 0.95 else ()
     while True:
         for type_ in (*forward, *dice.sample(tuple(_E), len(_E))):
             event = attempt(job, type_, dice)
