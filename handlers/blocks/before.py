@@ -11,6 +11,7 @@ from handlers.blocks.message import Block, View
 Draft = tuple[str, list[Block]]  # the notification and the blocks
 
 MANY_YELLOW = 5  # above this the green findings move to the modal
+MOST_YELLOW = 60
 MANY_RED = 8
 FINDING = 450  # characters of one finding
 
@@ -182,6 +183,8 @@ def findings(plan: Plan, *, green: bool = True) -> Block:
         kit.para(kit.text(f"Yellow {n}. ", strong=True), words.clip(f"{f.text} {f.todo}".strip(), FINDING))
         for n, f in enumerate(yellow, 1)
     ]
+    if len(yellow) > MOST_YELLOW:
+        items[MOST_YELLOW:] = [kit.para(f"{len(yellow) - MOST_YELLOW} more yellow findings stand in the full plan.")]
     if green and fine and len(yellow) <= MANY_YELLOW:
         items.append(kit.para(kit.text("Green. ", strong=True), words.clip(" ".join(f.text for f in fine), FINDING)))
     return kit.rich(kit.bold(head), *([kit.bullets(items)] if items else []))

@@ -32,6 +32,7 @@ from handlers.blocks.message import Block, Message
 FREE_TEXT: Final = 600  # characters of one text that a person or a machine wrote
 TAIL_LINES: Final = 8
 TASK_DETAILS: Final = 500
+_SHORTER: Final = (300, 150, 80)
 BUDGET: Final = 11_000  # characters of text in all blocks of a message; above it Slack answers msg_blocks_too_long
 
 
@@ -128,13 +129,14 @@ def actions(buttons: Sequence[Block]) -> list[Block]:
 
 def plan(block_id: str, title: str, tasks: Sequence[Block]) -> Block:
     """Slack's checklist. It keeps its block id for life: with a new one Slack folds it up under the reader's finger."""
-    return PlanBlock(block_id=block_id, title=title, tasks=list(tasks)).to_dict()
+    return PlanBlock(block_id=block_id, title=words.clip(title, 150), tasks=list(tasks)).to_dict()
 
 
 def task(number: int, title: str, status: str, details: str = "") -> Block:
     """One line of the checklist; `title` carries the state in words. `details` is preformatted."""
     shown = rich(pre(words.clip(details, TASK_DETAILS))) if details else None
-    return TaskCardBlock(task_id=f"s{number}", title=f"{number}. {title}", status=status, details=shown).to_dict()
+    name = words.clip(f"{number}. {title}", 150)
+    return TaskCardBlock(task_id=f"s{number}", title=name, status=status, details=shown).to_dict()
 
 
 def tail(lines: Iterable[str], count: int = TAIL_LINES) -> str:
@@ -145,14 +147,26 @@ def tail(lines: Iterable[str], count: int = TAIL_LINES) -> str:
 def finished(notification: str, blocks: Sequence[Block]) -> Message:
     """A message with its fallback, its notification escaped, and within Slack's budget."""
     shown = within_budget(blocks)
-    return Message(words.plain(words.clip(notification, 300)), shown, fallback(shown))
+    text = words.clip(" ".join(notification.split()), 300)
+    return Message(words.plain(text), shown, fallback(shown))
 
 
 def within_budget(blocks: Sequence[Block]) -> list[Block]:
-    """The blocks with the details of tasks dropped when Slack would refuse their length."""
-    if characters(blocks) <= BUDGET:
-        return list(blocks)
-    return [_bare(block) if block["type"] == "plan" else block for block in blocks]
+    """The blocks, short enough for Slack: first the details of tasks are dropped, then long texts are cut shorter."""
+    shown = list(blocks)
+    if characters(shown) > BUDGET:
+        shown = [_bare(block) if block["type"] == "plan" else block for block in shown]
+    for limit in _SHORTER:
+        if characters(shown) > BUDGET:
+            shown = [_cut(block, limit) if block["type"] == "rich_text" else block for block in shown]
+    return shown
+
+
+def _cut(part: Block, limit: int) -> Block:
+    """A part of rich_text with every text in it cut to `limit` characters."""
+    if part["type"] == "text":
+        return {**part, "text": words.clip(part["text"], limit)}
+    return {**part, "elements": [_cut(inner, limit) for inner in part["elements"]]} if "elements" in part else part
 
 
 def _bare(block: Block) -> Block:

@@ -32,12 +32,13 @@ def node_lines(lines: Mapping[str, str], expected: Sequence[str] = (), width: in
     """One line per node. `expected` nodes without a line are waiting. Of many nodes those that are not finished come
     first, and the rest is summed up.
     """
-    known = dict.fromkeys(expected, "waiting") | {k: v for k, v in lines.items() if not k.startswith(CHECK)}
+    told = {words.clip(k, 80): words.clip(v, 80) for k, v in lines.items() if not k.startswith(CHECK)}
+    known = dict.fromkeys(expected, "waiting") | told
     rows = list(known.items())
     if len(rows) > MANY:
         rows.sort(key=lambda row: _state(row[1]) in _FINISHED)
     rest = Counter(_state(text) for _, text in rows[MANY:])
-    more = [f"{count} more: {state}" for state, count in rest.items()]
+    more = [f"{count} more: {state}" for state, count in rest.most_common(MANY)]
     return "\n".join([words.columns(rows[:MANY], width), *more])
 
 

@@ -15,6 +15,7 @@ TASK_COLUMNS: Final = 24  # the same inside a task of a plan
 NO_ESTIMATE: Final = "no past runs to estimate from"
 
 _KIB: Final = 1024
+_NAMED: Final = 12  # approvers named one by one
 _NEAR: Final = 12  # characters a cut may move back to the end of a word
 
 
@@ -57,7 +58,8 @@ def plural(count: int, word: str, words: str = "") -> str:
 def approvers(policy: ApprovalPolicy) -> str:
     """Who may approve, as mentions: groups first. In an edited message such a mention notifies nobody."""
     names = [f"<!subteam^{group}>" for group in policy.groups] + [f"<@{user}>" for user in policy.users]
-    return joined(names, "or") or "nobody"
+    more = [f"{len(names) - _NAMED} others"] if len(names) > _NAMED else []
+    return joined(names[:_NAMED] + more, "or") or "nobody"
 
 
 def thousands(count: int) -> str:
@@ -140,18 +142,18 @@ def columns(rows: Iterable[Sequence[str]], width: int = PHONE) -> str:
     """Aligned columns for preformatted text. Where a line would be wider than `width`, the first cell of each row (a
     node) gets a line of its own and the others follow below it.
     """
-    table = [[cell.replace("\n", " ") for cell in row] for row in rows]
-    text = _aligned(table)
-    if all(len(line) <= width for line in text.splitlines()):
-        return text
-    rest = _aligned([row[1:] for row in table]).splitlines()
+    table = [[" ".join(cell.splitlines()) for cell in row] for row in rows]
+    lines = _aligned(table)
+    if all(len(line) <= width for line in lines):
+        return "\n".join(lines)
+    rest = _aligned([row[1:] for row in table])
     return "\n".join(f"{row[0]}\n  {line}" if line else row[0] for row, line in zip(table, rest, strict=True))
 
 
-def _aligned(table: list[list[str]]) -> str:
+def _aligned(table: list[list[str]]) -> list[str]:
     widths: list[int] = []
     for row in table:
         for index, cell in enumerate(row[:-1]):
             widths[index : index + 1] = [max([len(cell), *widths[index : index + 1]])]
     lines = ("  ".join([*(c.ljust(w) for c, w in zip(row[:-1], widths, strict=False)), *row[-1:]]) for row in table)
-    return "\n".join(line.rstrip() for line in lines)
+    return [line.rstrip() for line in lines]
