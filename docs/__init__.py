@@ -1,0 +1,1 @@
+"""Documentation for operators and developers, and the script that draws its diagram."""
