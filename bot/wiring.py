@@ -77,7 +77,7 @@ async def worker(settings: Settings, redis: Stores) -> AsyncIterator[Worker]:
         store = await stack.enter_async_context(S3Store.of(settings.s3))
         tools = Tools(redis.journal, sites, store, redis.side, dict(settings.clusters))
         reader = Reader(tools, redis.index)
-        runs, reads = max(4, len(settings.clusters)), settings.worker.parallel_reads
+        runs, reads = min(32, max(4, len(settings.clusters))), settings.worker.parallel_reads
         yield Worker(redis.queue, redis.index, tools, reader, time.monotonic, runs, reads, settings.worker.grace)
 
 

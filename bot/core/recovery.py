@@ -7,6 +7,7 @@ engine/runner.py.
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from bot.core import approvals
 from bot.core.events import Draft, EventType
 from bot.core.job import Job, StepRun, StepState
 from bot.core.plans import AfterDeath, Kind
@@ -68,11 +69,11 @@ CHOICES = ("again", "hand-over")
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where the worker stands: its token, whether it has raised the fence with it, the run_id of its lease, Redis'
-    time in seconds, and for how long the job had no worker (seconds).
+    """Where the worker stands under its lease: whether the claim is recorded, whether the fence is raised with its
+    present token, the run_id of the lease, Redis' time in seconds, and for how long the job had no worker (seconds).
     """
 
-    token: int
+    claimed: bool
     fenced: bool
     run_id: str
     now: float
@@ -83,7 +84,7 @@ def think(job: Job, me: Standing) -> Next:
     """The next operation of a worker that holds the lease of `job`."""
     if job.ended or job.phase not in _PHASES:
         return Release()
-    if job.phase is Phase.QUEUED or job.token < me.token:
+    if job.phase is Phase.QUEUED or not me.claimed:
         return _event(EventType.CLAIMED, lost_for=me.lost_for if job.phase is not Phase.QUEUED else 0)
     return _PHASES[job.phase](job, me)
 
@@ -95,8 +96,8 @@ def _running(job: Job, me: Standing) -> Next:
     index = job.current
     if cancel:
         return _cancelled(job)
-    if job.deadline and me.now > job.deadline:
-        return _event(EventType.EXPIRED, which="execution")
+    if over := approvals.expired(job, me.now):
+        return Append((over,))
     if index is None:
         return Conclude()
     run = job.steps[index]

@@ -31,10 +31,11 @@ from bot.engine.ports import (
 )
 from bot.engine.steps import ATTACHED, DETACHED, Context
 from bot.engine.steps.host import put_back
-from bot.errors import BotError, Conflict, Fatal, Fenced, NeedsPerson, Unreachable
+from bot.errors import BotError, Conflict, Fatal, Fenced, NeedsPerson, Retryable, Unreachable
 
 _log = structlog.get_logger()
 PATIENCE: Final = 300.0  # seconds a machine may stay without an answer before the step is given up
+_EARLY_PATIENCE: Final = 20.0  # ... while nothing was changed yet: a quick answer is worth more
 _POLL: Final = 0.4  # seconds between two looks at a detached command
 _RETRY: Final = 2.0  # seconds after a call that got no answer
 
@@ -59,6 +60,7 @@ class Runner:
     heart: Heartbeat
     page: Page = field(init=False)
     context: Context = field(init=False)
+    claimed: bool = False
     fenced_with: int = 0
     silent_since: float = 0
     following: dict[Attempt, tuple[int, str]] = field(default_factory=dict)
@@ -93,7 +95,7 @@ class Runner:
     def _standing(self) -> recovery.Standing:
         lease = self.heart.lease
         fenced = self.fenced_with == lease.token
-        return recovery.Standing(lease.token, fenced, lease.run_id, self.page.now, lease.lost_for)
+        return recovery.Standing(self.claimed, fenced, lease.run_id, self.page.now, lease.lost_for)
 
     def _fence(self) -> Fence:
         self.heart.check()
@@ -101,34 +103,50 @@ class Runner:
         return Fence(self.job.cluster, lease.token, lease.owner, self.job.id, self.job.version, self.page.head_mac)
 
     async def _patiently(self, step: recovery.Next) -> None:
-        """One operation. Without an answer: take a higher token, so that a late message is refused; decide again."""
+        """One operation. What may work later is tried again, then given up; a broken invariant is passed on."""
         try:
             await self._do(step)
             self.silent_since = 0
         except Conflict:
-            await self._read()
+            await self._again()
         except Fenced as error:
-            await self.heart.renew(floor=error.floor, retoken=True)  # raises Fenced itself when the lease is not ours
-        except Unreachable as error:
+            await self._again(retoken=True, floor=error.floor)
+        except Retryable as error:
             await self._silence(step, error)
+        except Fatal:
+            raise
+        except BotError as error:
+            await self._give_up(step, error)
 
-    async def _silence(self, step: recovery.Next, error: Unreachable) -> None:
+    async def _silence(self, step: recovery.Next, error: Retryable) -> None:
+        """Nothing is known of the operation: take a higher token, so that a late message of ours is refused."""
         now = self.heart.monotonic()
         self.silent_since = self.silent_since or now
         _log.warning("no_answer", job=self.job.id, operation=type(step).__name__, error=str(error))
-        if now - self.silent_since > self.tools.patience:
+        if now - self.silent_since > (self.tools.patience if self.job.mutated else _EARLY_PATIENCE):
             self.silent_since = 0
             await self._give_up(step, error)
             return
+        await self.context.say("no answer", "trying again")
         await self.heart.pause(_RETRY)
-        await self.heart.renew(retoken=True)
-        await self._read()
+        await self._again(retoken=True)
 
-    async def _give_up(self, step: recovery.Next, error: Unreachable) -> None:
-        """A machine has not answered for too long: an attached step has failed, anything else needs a person."""
-        if isinstance(step, recovery.Attached):
-            await self._step_failed(step.step, NeedsPerson(error.what, error.todo))
-        elif self.job.mutated or self.job.phase is not Phase.RUNNING:
+    async def _again(self, *, retoken: bool = False, floor: int = 0) -> None:
+        """Read, to decide again. While Redis is silent, our own clock says how long the lease is ours."""
+        try:
+            if retoken:
+                await self.heart.renew(floor, retoken=True)
+            await self._read()
+        except Unreachable:
+            await self.heart.pause(_RETRY)
+
+    async def _give_up(self, step: recovery.Next, error: BotError) -> None:
+        """The operation cannot be done: its step has failed; outside of a step a person decides, if there were changes."""
+        running = self.job.phase is Phase.RUNNING
+        refused = running and isinstance(step, recovery.Probe) and not isinstance(error, Retryable)
+        if isinstance(step, recovery.Attached | recovery.Probe) and (refused or isinstance(step, recovery.Attached)):
+            await self._step_failed(step.step, error)
+        elif self.job.mutated or not running:
             await self._append(recovery.ask(error.what, error.todo, ()).drafts)
         else:
             await self._append(
@@ -165,6 +183,7 @@ class Runner:
             self.page = fresh
             raise Conflict(f"job {self.job.id} has changed meanwhile")
         self.page = await self.tools.journal.progress(self.heart.lease, fresh, drafts)
+        self.claimed = self.claimed or drafts[0].type is EventType.CLAIMED
         self.context.job = self.job
 
     async def _raise_fence(self, *, idle: bool) -> None:
@@ -212,8 +231,12 @@ class Runner:
             raise
         except BotError as error:
             await self._step_failed(index, error)
-            return
-        await self._step_succeeded(index, result)
+        except Exception as error:  # noqa: BLE001 - a mistake of ours must end the step, not come back under every lease
+            _log.exception("step_broken", job=self.job.id, step=run.step.kind)
+            what = f"The bot itself failed in this step ({type(error).__name__})."
+            await self._step_failed(index, NeedsPerson(what, "Its log says more."))
+        else:
+            await self._step_succeeded(index, result)
 
     async def _begin(self) -> None:
         """A step begins (again): its lines are shown anew and the RKE host is asked anew."""
@@ -255,13 +278,16 @@ class Runner:
         if seen.output:
             await self.tools.side.output(attempt, offset - len(seen.output), seen.output)
         command = DETACHED[self.job.steps[index].step.kind]
-        version = str(self.job.plan.pins.get("rke_version", "")) if self.job.plan else ""
-        for key, words in command.progress(version, output).items():
+        for key, words in command.progress(self._rke_version(), output).items():
             await self.context.say(key, words)
         if seen.state is AttemptState.RUNNING:
             await self.heart.pause(_POLL)
         elif offset >= seen.size:
             await self._ended(index, seen.status or 0, output)
+
+    def _rke_version(self) -> str:
+        pinned = self.job.plan.pins.get("rke_version") if self.job.plan else ""
+        return str(pinned or self.job.result("check").get("rke", ""))
 
     async def _ended(self, index: int, status: int, output: str) -> None:
         try:

@@ -7,7 +7,8 @@ from typing import Final
 
 import structlog
 
-from bot.core.events import CLOCK, Draft, EventType
+from bot.core import approvals
+from bot.core.events import CLOCK
 from bot.core.transitions import Phase
 from bot.engine.heartbeat import Heartbeat
 from bot.engine.ports import Index, Lane, Lease, Queue
@@ -88,6 +89,5 @@ class Worker:
     async def _expire(self, job_id: str) -> None:
         page = await self.tools.journal.read(job_id)
         job = page.job
-        if job.phase in (Phase.BLOCKED, Phase.VOTING, Phase.QUEUED) and 0 < job.deadline <= page.now:
-            which = "execution" if job.phase is Phase.QUEUED else "approval"
-            await self.tools.journal.decide(page, CLOCK, [Draft(EventType.EXPIRED, {"which": which})])
+        if job.phase is not Phase.RUNNING and (over := approvals.expired(job, page.now)):
+            await self.tools.journal.decide(page, CLOCK, [over])

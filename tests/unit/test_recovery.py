@@ -22,9 +22,9 @@ from bot.core.recovery import (
 from bot.core.transitions import Phase
 from tests.unit.jobs import RUN, add, append, asking, planned, queued, running, vote
 
-FENCED = Standing(token=1, fenced=True, run_id=RUN, now=100.0)
-FRESH = Standing(token=1, fenced=False, run_id=RUN, now=100.0)
-NEW_OWNER = Standing(token=2, fenced=False, run_id=RUN, now=100.0, lost_for=12.0)
+FENCED = Standing(claimed=True, fenced=True, run_id=RUN, now=100.0)
+FRESH = Standing(claimed=True, fenced=False, run_id=RUN, now=100.0)
+NEW_OWNER = Standing(claimed=False, fenced=False, run_id=RUN, now=100.0, lost_for=12.0)
 
 
 def recorded(step: Next) -> EventType:
@@ -102,19 +102,19 @@ def test_cancel_of_a_running_rke_save_waits_for_rke() -> None:
 
 def test_an_approval_from_before_a_restart_of_redis_asks_a_person() -> None:
     """Rule `epoch`: the votes may not be the last word."""
-    other = Standing(token=1, fenced=True, run_id="run-2", now=100.0)
+    other = Standing(claimed=True, fenced=True, run_id="run-2", now=100.0)
     assert recorded(think(running(done=1), other)) is EventType.NEEDS_HUMAN
 
 
 def test_past_the_point_of_no_return_a_restart_of_redis_stops_nothing() -> None:
     """Then going on is the only way."""
-    other = Standing(token=1, fenced=True, run_id="run-2", now=100.0)
+    other = Standing(claimed=True, fenced=True, run_id="run-2", now=100.0)
     assert recorded(think(running(done=5), other)) is EventType.STEP_STARTED
 
 
 def test_a_start_that_comes_too_late_expires() -> None:
     """The execution lifetime is enforced before the first change, not only by the sweep."""
-    late = Standing(token=1, fenced=True, run_id=RUN, now=5001.0)
+    late = Standing(claimed=True, fenced=True, run_id=RUN, now=5001.0)
     assert recorded(think(running(), late)) is EventType.EXPIRED
     assert recorded(think(running(done=2), late)) is EventType.STEP_STARTED
 

@@ -5,40 +5,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bot.core import rke_log
+from bot.core.checks import ROLLING, leftovers
 from bot.core.events import Data
 from bot.core.plans import strings
 from bot.engine.context import Context, each
 from bot.engine.ports import Node
 from bot.errors import NeedsPerson
 
-# Helper containers of rke that block or falsify a run when they are left over (pitfalls F4, F26).
-SAVE_LEFTOVERS = ("etcd-snapshot-once",)
-LEFTOVERS = (
-    *SAVE_LEFTOVERS,
-    "etcd-restore",
-    "etcd-Serve-backup",
-    "etcd-download-backup",
-    "etcd-checksum-checker",
-    "etcd-extract-statefile",
-    "etcd-remove-snapshot",
-    "etcd-fix-perm",
-    "kube-cleaner",
-    "rke-bundle-cert",
-    "rke-log-cleaner",
-    "rke-log-linker",
-    "cert-deployer",
-    "old-etcd",
-)
 _TAIL_LINES = 8
 
 
 @dataclass(frozen=True, slots=True)
 class RkeCommand:
-    """One rke command as a detached step. `leftovers` are removed from the nodes right before it is launched."""
+    """One rke command as a detached step. With `clean` the helper containers of earlier runs are removed right
+    before it is launched: they block or falsify a run (pitfalls F4, F26).
+    """
 
     words: tuple[str, ...]
     named: bool
-    leftovers: tuple[str, ...]
+    clean: bool
     lenient: bool = False
 
     def arguments(self, context: Context) -> Sequence[str]:
@@ -48,7 +33,8 @@ class RkeCommand:
 
     async def before(self, context: Context) -> None:
         """Remove helper containers of earlier runs."""
-        await remove_leftovers(context, self.leftovers)
+        if self.clean:
+            await remove_leftovers(context)
 
     def progress(self, version: str, output: str) -> Mapping[str, str]:
         """Progress words per node, from rke's log so far."""
@@ -66,9 +52,9 @@ class RkeCommand:
         return {"status": status, "warnings": log.warnings, "tail": tail, "error": error, "meaning": log.meaning}
 
 
-SAVE = RkeCommand(("etcd", "snapshot-save"), named=True, leftovers=SAVE_LEFTOVERS, lenient=True)
-RESTORE = RkeCommand(("etcd", "snapshot-restore"), named=True, leftovers=LEFTOVERS)
-UP = RkeCommand(("up",), named=False, leftovers=())
+SAVE = RkeCommand(("etcd", "snapshot-save"), named=True, clean=True, lenient=True)
+RESTORE = RkeCommand(("etcd", "snapshot-restore"), named=True, clean=True)
+UP = RkeCommand(("up",), named=False, clean=False)
 
 
 async def prepare(context: Context) -> Data:
@@ -76,7 +62,7 @@ async def prepare(context: Context) -> Data:
     backups = await context.site.host.back_up(context.job.id)
     await context.say("RKE host", "yml and state backed up")
     stopped = await stop_rolling(context)
-    removed = await remove_leftovers(context, LEFTOVERS)
+    removed = await remove_leftovers(context)
     return {"backups": backups, "stopped": stopped, "removed": removed}
 
 
@@ -86,10 +72,10 @@ async def stop_rolling(context: Context) -> tuple[str, ...]:
     """
 
     async def stop(node: Node) -> bool:
-        found = (await node.containers()).get("etcd-rolling-snapshots")
+        found = (await node.containers()).get(ROLLING)
         if found is None or not found.running:
             return False
-        _judge(node, await node.stop(["etcd-rolling-snapshots"]))
+        _judge(node, await node.stop([ROLLING]))
         return True
 
     answers = await each(await context.nodes("etcd"), stop)
@@ -101,23 +87,21 @@ async def start_rolling(context: Context, nodes: Sequence[str]) -> None:
     """Start the rolling snapshots that `stop_rolling` stopped."""
 
     async def start(node: Node) -> None:
-        _judge(node, await node.restart(["etcd-rolling-snapshots"]))
+        _judge(node, await node.restart([ROLLING]))
 
     answers = await each([node for node in await context.nodes("etcd") if node.spec.address in nodes], start)
     _raise_first(answers)
 
 
-async def remove_leftovers(context: Context, names: Sequence[str]) -> tuple[str, ...]:
-    """Remove these containers from every node that answers; "ADDRESS NAME" of each that was there."""
+async def remove_leftovers(context: Context) -> tuple[str, ...]:
+    """Remove rke's helper containers from every node that answers; "ADDRESS NAME" of each that was there."""
 
     async def clean(node: Node) -> tuple[str, ...]:
-        there = [name for name in await node.containers() if name in names]
+        there = leftovers(await node.containers())
         if there:
             _judge(node, await node.remove(there))
         return tuple(f"{node.spec.address} {name}" for name in there)
 
-    if not names:
-        return ()
     reachable = {
         facts.node.address for facts in await context.facts((await context.look())[1].nodes) if facts.reachable
     }
