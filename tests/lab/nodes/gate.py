@@ -51,6 +51,7 @@ class SocketCall:
     stdout: int
     stderr: int
     _writing: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
+    _gone: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     async def out(self, data: bytes | str) -> None:
         """Write to the stub's stdout."""
@@ -66,8 +67,17 @@ class SocketCall:
 
     async def gone(self) -> None:
         """Return when the stub was killed."""
+        await self._gone.wait()
+
+    async def watch(self) -> None:
+        """Notice a killed stub: let go of its descriptors, so that whoever reads its output sees the end."""
         with contextlib.suppress(OSError):
             await asyncio.get_running_loop().sock_recv(self.connection, 1)
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for fd in (self.stdin, self.stdout, self.stderr):
+            os.dup2(nowhere, fd, inheritable=False)
+        os.close(nowhere)
+        self._gone.set()
 
     async def _frame(self, kind: int, data: bytes | str) -> None:
         raw = data.encode() if isinstance(data, str) else data
@@ -180,14 +190,19 @@ class Gate:
 
     async def _serve(self, connection: socket.socket) -> None:
         fds: list[int] = []
+        watch: asyncio.Task[None] | None = None
         try:
             head, fds = await _receive_fds(connection)
             kind, cwd, *argv = (await _receive(connection, int.from_bytes(head, "big"))).split("\0")
             call = SocketCall(connection, argv, cwd, *fds)
+            watch = asyncio.create_task(call.watch())
             await call.exit(await self._handlers[kind](call))
         except ConnectionError:
             return
         finally:
+            if watch is not None:
+                watch.cancel()
+                await asyncio.gather(watch, return_exceptions=True)
             for fd in fds:
                 os.close(fd)
             connection.close()

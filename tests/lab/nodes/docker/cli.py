@@ -1,6 +1,5 @@
 """The docker command of a node: finds the verb, checks its words, turns refusals into Docker's texts and statuses."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
 from tests.lab.nodes.docker import life, run, show
@@ -69,7 +68,8 @@ class Docker:
             if kind and name == "inspect":
                 parsed.flags["type"] = [kind]
             if self.engine.hung:
-                await asyncio.get_running_loop().create_future()
+                await call.gone()
+                return 1
             if self.engine.dead:
                 return await _no_daemon(call, name)
             return await _VERBS[name](self.engine, call, parsed)

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from tests.lab.nodes.docker.engine import DockerError, Engine, NoSuchContainerError
 from tests.lab.nodes.docker.options import Parsed
+from tests.lab.nodes.docker.run import sink
 from tests.lab.nodes.docker.runtime import Runtime, StartError
 from tests.lab.nodes.gate import Call
 
@@ -70,11 +71,9 @@ async def start(engine: Engine, call: Call, parsed: Parsed) -> int:
 
 
 async def _start_attached(runtime: Runtime, call: Call, parsed: Parsed) -> int:
-    async def sink(stream: int, data: bytes) -> None:
-        await (call.out if stream == 1 else call.err)(data)
-
     await _starting(
-        runtime.container.name, runtime.start(sink, call.stdin if parsed.on("interactive") else subprocess.DEVNULL)
+        runtime.container.name,
+        runtime.start(sink(call), call.stdin if parsed.on("interactive") else subprocess.DEVNULL),
     )
     return await runtime.wait()
 

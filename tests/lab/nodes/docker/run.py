@@ -1,6 +1,5 @@
 """docker create, run, exec, cp, pull: what starts programs and moves files."""
 
-import asyncio
 import os
 import subprocess
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from tests.lab.nodes.docker.engine import DockerError, Engine, NoSuchContainerEr
 from tests.lab.nodes.docker.images import Image, with_tag
 from tests.lab.nodes.docker.model import Bind, Spec
 from tests.lab.nodes.docker.options import Parsed, UsageError
-from tests.lab.nodes.docker.runtime import Runtime, StartError
+from tests.lab.nodes.docker.runtime import Runtime, Sink, StartError
 from tests.lab.nodes.docker.sandbox import NotExecutableError, make_bind
 from tests.lab.nodes.gate import Call
 from tests.lab.nodes.processes import spawn
@@ -34,15 +33,20 @@ async def run(engine: Engine, call: Call, parsed: Parsed) -> int:
         return 125
     if parsed.on("detach"):
         return await _run_detached(engine, call, runtime)
-
-    async def sink(stream: int, data: bytes) -> None:
-        await (call.out if stream == 1 else call.err)(data)
-
     try:
-        await runtime.start(sink, call.stdin if parsed.on("interactive") else subprocess.DEVNULL)
+        await runtime.start(sink(call), call.stdin if parsed.on("interactive") else subprocess.DEVNULL)
     except StartError as error:
         return await _not_started(engine, call, runtime, error)
     return await runtime.wait()
+
+
+def sink(call: Call) -> Sink:
+    """Output of a process to the caller's streams."""
+
+    async def write(stream: int, data: bytes) -> None:
+        await (call.out if stream == 1 else call.err)(data)
+
+    return write
 
 
 async def _run_detached(engine: Engine, call: Call, runtime: Runtime) -> int:
@@ -164,12 +168,7 @@ async def execute(engine: Engine, call: Call, parsed: Parsed) -> int:
         raise UsageError("the input device is not a TTY\n", 1)
     stdin = call.stdin if parsed.on("interactive") else subprocess.DEVNULL
     try:
-        if parsed.on("detach"):
-            quiet = subprocess.DEVNULL
-            task = asyncio.create_task(runtime.execute(words, parsed.all("env"), quiet, quiet, quiet))
-            task.add_done_callback(lambda t: t.exception())
-            return 0
-        return await runtime.execute(words, parsed.all("env"), stdin, call.stdout, call.stderr)
+        return await runtime.execute(words, parsed.all("env"), stdin, sink(call))
     except (NotExecutableError, OSError) as error:
         await call.out(
             "OCI runtime exec failed: exec failed: container_linux.go:348: "

@@ -99,8 +99,11 @@ class Runtime:
         """The container's rewriting rules."""
         return Sandbox(self.container, self.programs)
 
-    async def execute(self, words: list[str], env: list[str], stdin: int, stdout: int, stderr: int) -> int:
-        """Run another command in the container, as ``docker exec``; raises NotExecutableError."""
+    async def execute(self, words: list[str], env: list[str], stdin: int, sink: Sink) -> int:
+        """Run another command in the container, as ``docker exec``; raises NotExecutableError.
+
+        It goes on when the caller of docker goes away, as in Docker.
+        """
         sandbox = self.sandbox()
         file, *argv = sandbox.argv(words)
         child = await spawn(
@@ -109,10 +112,9 @@ class Runtime:
             env=sandbox.environment(env, self.mark),
             cwd=self.container.scratch,
             stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
         )
         self._helpers.add(child.pid)
+        await asyncio.gather(_forward(1, child.stdout, sink), _forward(2, child.stderr, sink))
         status = await child.wait()
         self._helpers.discard(child.pid)
         return status if status >= 0 else 128 - status
@@ -166,11 +168,12 @@ class Runtime:
             await self._restart_by_policy()
 
     async def _pump(self, number: int, stream: asyncio.StreamReader | None, sink: Sink | None) -> None:
-        assert stream is not None
-        while data := await stream.read(64 * 1024):
+        async def keep(number: int, data: bytes) -> None:
             self.container.write_log(number, data)
             if sink is not None:
                 await sink(number, data)
+
+        await _forward(number, stream, keep)
 
     def _should_restart(self) -> bool:
         state, (policy, _, limit) = self.container.state, self.container.restart.partition(":")
@@ -186,11 +189,11 @@ class Runtime:
             self._backoff = _FIRST_BACKOFF
         await asyncio.sleep(self._backoff)
         self._backoff = min(self._backoff * 2, _LONGEST_BACKOFF)
-        state.restart_count += 1
         try:
             await self._launch(None, subprocess.DEVNULL)
         except StartError:
             state.status = "exited"
+        state.restart_count += 1
 
     async def _stop(self, grace: float) -> None:
         state = self.container.state
@@ -219,3 +222,9 @@ class Runtime:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         self._supervisor = None
+
+
+async def _forward(number: int, stream: asyncio.StreamReader | None, sink: Sink) -> None:
+    assert stream is not None
+    while data := await stream.read(64 * 1024):
+        await sink(number, data)
