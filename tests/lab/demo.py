@@ -11,17 +11,12 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from bot.adapters.redis_client import RedisClient
-from bot.adapters.redis_journal import RedisJournal
-from bot.adapters.redis_outbox import RedisIndex
-from bot.core.events import Event, encode
-from bot.settings import load
-from tests.lab.bot import Bot
+from tests.lab.acting import SLASH, NotAsItShouldBe, Stage, expect, listening
 from tests.lab.demo_prompt import prompt
 from tests.lab.lab import Lab
 from tests.lab.slack.state import Message
@@ -30,17 +25,6 @@ from tests.lab.slack.wire import JsonObject
 
 SNAPSHOT = "before-upgrade"
 TRANSCRIPT = Path("build/demo/transcript.json")
-SLASH = "/etcd-snapshot"
-
-
-class NotAsItShouldBe(Exception):
-    """The play did not go as it must; the text says what was seen instead."""
-
-
-def expect(what: str, truth: object) -> None:
-    """Go on only if that holds."""
-    if not truth:
-        raise NotAsItShouldBe(what)
 
 
 @dataclass
@@ -91,8 +75,7 @@ class Screen:
 class Play:
     """The play and what it proves."""
 
-    lab: Lab
-    screen: Screen
+    stage: Stage
     etcd: dict[str, dict[str, str | None]] = field(default_factory=dict)
 
     async def run(self) -> None:
@@ -106,111 +89,37 @@ class Play:
 
     async def write(self, color: str) -> None:
         """Write color into etcd through one member and see it on all."""
-        self.screen.say(f"etcd: write color={color}")
-        await self.lab.nodes[0].put("color", color)
+        self.stage.say(f"etcd: write color={color}")
+        await self.stage.lab.nodes[0].put("color", color)
         await self.look(f"after writing {color}", color)
 
     async def look(self, when: str, color: str) -> None:
         """What every member says, which must be `color`."""
-        values = {node.address: await node.get("color") for node in self.lab.nodes}
+        values = {node.address: await node.get("color") for node in self.stage.lab.nodes}
         self.etcd[when] = values
-        self.screen.say(f"etcd {when}: " + ", ".join(f"{address} color={value}" for address, value in values.items()))
+        self.stage.say(f"etcd {when}: " + ", ".join(f"{address} color={value}" for address, value in values.items()))
         expect(f"color is {values} {when}", set(values.values()) == {color})
 
     async def save(self) -> None:
         """Alice saves."""
-        await self.slash("alice", f"save {SNAPSHOT}")
-        message = await self.message("save succeeded", 60)
-        expect("the save succeeded", SNAPSHOT in message.text)
+        save = await self.stage.asks("alice", f"save {SNAPSHOT}")
+        await save.shows("save succeeded", text=SNAPSHOT)
 
     async def list(self) -> None:
         """Alice lists."""
-        await self.slash("alice", "list")
-        message = await self.message("snapshot", 30, text=lambda text: "1 snapshot" in text or "snapshots." in text)
+        await self.stage.types("alice", "list")
+        message = await self.stage.finds("1 snapshot")
         expect("the list names the snapshot", SNAPSHOT in json.dumps(message.blocks))
 
     async def restore(self) -> None:
         """Alice asks, may not approve herself; Bob and Carol approve."""
-        await self.slash("alice", f"restore {SNAPSHOT} --reason \u201cUpgrade broke the ingress.\u201d")
-        message = await self.message("waits for 2 approvals", 60)
-        await self.approve("alice", message)
-        refused = [e.text for e in self.lab.user("alice").ephemerals]
-        expect(f"alice's own approval was refused: {refused}", any("not counted" in text for text in refused))
-        self.screen.say(f"alice sees, privately: {refused[-1]}")
+        restore = await self.stage.asks("alice", f"restore {SNAPSHOT} --reason \u201cUpgrade broke the ingress.\u201d")
+        message = await restore.shows("waits for 2 approvals")
+        refused = await self.stage.approves("alice", message)
+        expect(f"alice's own approval was refused: {refused}", "not counted" in refused)
         for name in ("bob", "carol"):
-            await self.approve(name, message)
-        await self.message("restore succeeded", 120)
-
-    async def slash(self, name: str, text: str) -> None:
-        """Somebody types a command."""
-        self.screen.say(f"{name}: {SLASH} {text}")
-        ack = await self.lab.user(name).slash(self.lab.channel, SLASH, text)
-        expect(f"{name}'s command was acknowledged: {ack.error}", ack.ok)
-        if ack.text:
-            self.screen.say(f"{name} sees, privately: {ack.text}")
-
-    async def approve(self, name: str, message: Message) -> None:
-        """Somebody clicks Approve, and confirms what the dialogue or the form asks."""
-        self.screen.say(f"{name}: clicks Approve")
-        user = self.lab.user(name)
-        seen, said = len(user.modals), len(user.ephemerals)
-        form = "vote.approve_form" in json.dumps(message.blocks)
-        ack = await user.click(message, "vote.approve_form" if form else "vote.approve")
-        expect(f"{name}'s click was acknowledged: {ack.error}", ack.ok)
-        if form:
-            await self.lab.workspace.wait_for(lambda: len(user.modals) > seen or len(user.ephemerals) > said)
-            if len(user.modals) > seen:
-                view = user.modals[-1]
-                ack = await user.submit(view, all_boxes(view.blocks))
-                expect(f"{name}'s form was taken: {ack.errors or ack.error}", ack.ok and not ack.errors)
-        if name == "alice":
-            await self.lab.workspace.wait_for(lambda: len(user.ephemerals) > said)
-
-    async def message(self, header: str, timeout: float, text: Callable[[str], bool] = lambda _text: True) -> Message:
-        """The newest message of the channel with that in its header, waited for."""
-
-        def find() -> Message | None:
-            found = [m for m in self.lab.channel.messages if header in header_of(m) and text(m.text)]
-            failed = [
-                m for m in self.lab.channel.messages if any(w in header_of(m) for w in ("failed", "needs a decision"))
-            ]
-            expect(f"no job failed: {[m.text for m in failed]}", not failed)
-            return found[-1] if found else None
-
-        found = await self.lab.workspace.wait_for(find, timeout)
-        assert found is not None
-        return found
-
-
-def header_of(message: Message) -> str:
-    """The text of a message's header block, "" if it has none."""
-    return next((str(block["text"]["text"]) for block in message.blocks if block["type"] == "header"), "")
-
-
-def all_boxes(blocks: Sequence[JsonObject]) -> dict[str, object]:
-    """The answer that ticks every box of a form."""
-    inputs = [block for block in blocks if block["type"] == "input"]
-    return {
-        block["block_id"]: block["element"]["options"] for block in inputs if block["element"]["type"] == "checkboxes"
-    }
-
-
-async def journals(lab: Lab) -> dict[str, list[JsonObject]]:
-    """Every job's events, verified, as JSON."""
-    client = RedisClient(lab.redis.url)
-    try:
-        keyring = load(lab.write_config(), lab.env()).keyring
-        journal, index = RedisJournal(client, keyring, str, 0), RedisIndex(client)
-        ids = (*await index.open_jobs(), *await index.ended_jobs(100))
-        return {job: [as_json(event) for event in await journal.history(job)] for job in ids}
-    finally:
-        await client.close()
-
-
-def as_json(event: Event) -> JsonObject:
-    """An event as in the journal."""
-    body: JsonObject = json.loads(encode(event))
-    return body
+            await self.stage.approves(name, message)
+        await restore.shows("restore succeeded")
 
 
 async def play(arguments: argparse.Namespace, base: Path) -> int:
@@ -220,19 +129,20 @@ async def play(arguments: argparse.Namespace, base: Path) -> int:
     async with Lab(base, rke=arguments.rke) as lab:
         screen = Screen(lab, style)
         lab.workspace.transport = arguments.transport
-        bot = await lab.bot()
+        stage = Stage(lab, lab.write_config(), screen.say)
+        bot = await lab.bot(config=stage.config)
         screen.say("the bot starts")
-        await listening(lab, bot)
         follower = asyncio.create_task(screen.follow())
-        acted = Play(lab, screen)
+        acted = Play(stage)
         problem = ""
         try:
+            await listening(lab, bot)
             await acted.run()
         except (NotAsItShouldBe, TimeoutError, LookupError) as error:
             problem = str(error) or type(error).__name__
         await asyncio.sleep(0)
         screen.show_changes()
-        jobs = await journals(lab)
+        jobs = await stage.journals()
         write_transcript(lab, jobs, acted.etcd)
         violations = [f"{v.where}: {v.error}" for v in lab.workspace.violations]
         problem = problem or (f"Slack refused calls of the bot: {violations}" if violations else "")
@@ -243,19 +153,6 @@ async def play(arguments: argparse.Namespace, base: Path) -> int:
             await prompt(lab, SLASH)
         follower.cancel()
         return 1 if problem else 0
-
-
-async def listening(lab: Lab, bot: Bot) -> None:
-    """Return when the bot takes commands; NotAsItShouldBe with its last words when it does not."""
-    try:
-        async with asyncio.timeout(30):
-            while not any(word in bot.output() for word in ("socket.connected", "http.serving")):
-                expect(f"the bot runs:\n{bot.output()[-3000:]}", bot.status is None)
-                await asyncio.sleep(0.05)
-            if lab.workspace.transport == "socket":
-                await lab.workspace.connected()
-    except TimeoutError:
-        raise NotAsItShouldBe(f"the bot does not take commands:\n{bot.output()[-3000:]}") from None
 
 
 def write_transcript(lab: Lab, jobs: dict[str, list[JsonObject]], etcd: dict[str, dict[str, str | None]]) -> None:
