@@ -35,7 +35,7 @@ from bot.errors import BotError, Conflict, Fatal, Fenced, NeedsPerson, Retryable
 
 _log = structlog.get_logger()
 PATIENCE: Final = 300.0  # seconds a machine may stay without an answer before the step is given up
-_EARLY_PATIENCE: Final = 20.0  # ... while nothing was changed yet: a quick answer is worth more
+_EARLY_PATIENCE: Final = 20.0  # while nothing was changed yet: a quick answer is worth more
 _POLL: Final = 0.4  # seconds between two looks at a detached command
 _RETRY: Final = 2.0  # seconds after a call that got no answer
 
@@ -141,7 +141,7 @@ class Runner:
             await self.heart.pause(_RETRY)
 
     async def _give_up(self, step: recovery.Next, error: BotError) -> None:
-        """The operation cannot be done: its step has failed; outside of a step a person decides, if there were changes."""
+        """The operation cannot be done: its step has failed, or, outside of a step, a person decides what was changed."""
         running = self.job.phase is Phase.RUNNING
         refused = running and isinstance(step, recovery.Probe) and not isinstance(error, Retryable)
         if isinstance(step, recovery.Attached | recovery.Probe) and (refused or isinstance(step, recovery.Attached)):
