@@ -81,8 +81,8 @@ def expired(job: Job, _view: View) -> Draft:
 def cancelled(job: Job, view: View) -> Draft:
     """A person cancelled it before its point of no return (19)."""
     who = words.person(job.cancel_by)
-    done = facts.strings(job.verdict, "done")
     made = facts.safety(job)
+    done = [line for line in facts.strings(job.verdict, "done") if made is None or made.copy.name not in line]
     kept = f"Safety copy {made.copy.name}, {facts.state(made.copy)}, on {words.joined(made.places)}." if made else ""
     where = facts.stopped(job) if job.started_at else "before it started"
     restore = job.kind is Kind.RESTORE
@@ -190,7 +190,8 @@ def restore_partial(job: Job, view: View) -> Draft:
 
 def _not_green(check: Data) -> Block:
     todo = facts.string(check, "todo")
-    shown = [kit.bold(f"Not green: {facts.string(check, 'name')}"), kit.pre(words.clip(_check_text(check), 500))]
+    lines = _check_text(check).replace("; ", "\n")
+    shown = [kit.bold(f"Not green: {facts.string(check, 'name')}"), kit.pre(words.clip(lines, 500))]
     return kit.rich(*shown, *([kit.para(kit.text("To do: ", strong=True), todo)] if todo else []))
 
 
@@ -213,13 +214,19 @@ def failed(job: Job, view: View) -> Draft:
         if over and over.choice == "hand-over"
         else ""
     )
-    told = [*([kit.bold(what)] if what else []), *([kit.para(kit.text("To do: ", strong=True), todo)] if todo else [])]
+    done = facts.strings(job.verdict, "done")
+    errors = facts.error(job)
+    told = [
+        *([kit.bold(what)] if what and not by and not errors else []),
+        *([kit.para(kit.text("To do: ", strong=True), todo)] if todo and not errors else []),
+        *([kit.bold("Put back, kept"), kit.bullets(done)] if done else []),
+    ]
     again = [kit.button("start.save", "Save again", {"cluster": job.cluster}, "primary")] if not restore else []
     blocks = [
         kit.header(f"{job.cluster}: {job.kind} failed{short}"),
         kit.section(first, by),
+        *errors,
         *_and(told),
-        *facts.error(job),
         *facts.way_back(job),
         *progress.checklist(job, view),
         *kit.actions([*again, *facts.output_button(job)]),

@@ -22,7 +22,10 @@ _CHECKS: Final = (
     "Write the plan",
 )
 _FINISHED: Final = frozenset(
-    ("copied", "done", "equal bytes", "file written", "intact", "reachable", "restarted", "restored", "stopped")
+    (
+        *("API answers", "copied", "done", "equal bytes", "file written", "intact", "reachable", "ready", "restarted"),
+        *("restored", "stopped", "stored, checked"),
+    )
 )
 _ON_ETCD_NODES: Final = frozenset(("rke_save", "check_copies", "stage", "rke_restore"))
 _NOT_RUN: Final = frozenset((Phase.CANCELLED, Phase.FAILED, Phase.EXPIRED))
@@ -36,7 +39,7 @@ def node_lines(lines: Mapping[str, str], expected: Sequence[str] = (), width: in
     known = dict.fromkeys(expected, "waiting") | told
     rows = list(known.items())
     if len(rows) > MANY:
-        rows.sort(key=lambda row: _state(row[1]) in _FINISHED)
+        rows.sort(key=lambda row: _state(row[1]).lstrip("0123456789 ") in _FINISHED)
     rest = Counter(_state(text) for _, text in rows[MANY:])
     more = [f"{count} more: {state}" for state, count in rest.most_common(MANY)]
     return "\n".join([words.columns(rows[:MANY], width), *more])

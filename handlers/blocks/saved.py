@@ -149,11 +149,7 @@ def _meaning(gaps: Mapping[str, Copy | None]) -> list[str]:
 def _problems(job: Job) -> list[Block]:
     problems = plans.objects(job.verdict.get("problems", ()))
     items = [
-        kit.para(
-            kit.text(f"{facts.place(facts.string(problem, 'where'))}: ", strong=True),
-            f"{facts.string(problem, 'what')} ",
-            *_todo(facts.string(problem, "todo")),
-        )
+        kit.para(f"{facts.string(problem, 'what')} ", *_todo(facts.string(problem, "todo")))
         for problem in problems[: progress.MANY]
     ]
     return [kit.rich(kit.bold("What happened, what to do"), kit.bullets(items))] if items else []
@@ -171,5 +167,5 @@ def _rke_said(job: Job) -> list[Block]:
     if not lines:
         return []
     skipped = "rke ended with status 0 and wrote “on all etcd hosts”. It does so when it has skipped a host."
-    decoded = f"rke ended with status {status}." if status else skipped
+    decoded = facts.string(result, "meaning") or (f"rke ended with status {status}." if status else skipped)
     return [kit.rich(kit.bold("Exact error"), kit.pre(kit.tail(lines)), kit.para(decoded))]

@@ -65,14 +65,14 @@ class Walk:
             case Phase.GATHERING if self._kind is Kind.SAVE:
                 return [lambda: [Draft(EventType.QUEUED, {"execute_by": 0})]]
             case Phase.GATHERING:
-                return [self._planned, self._planned, *self._at_once(job)]
+                return [self._planned] * 9 + self._at_once(job)
             case Phase.BLOCKED:
                 return [lambda: [Draft(EventType.PLAN_AGAIN, {"why": "asked"})], self._expired, *self._at_once(job)]
             case Phase.VOTING:
-                return [lambda: self._vote(job), lambda: self._vote(job), lambda: self._vote(job), *self._rare(job)]
+                return [lambda: self._vote(job)] * 12 + self._rare(job)
             case Phase.QUEUED:
                 claimed = Draft(EventType.CLAIMED, {"lost_for": 0})
-                return [lambda: [claimed], lambda: [claimed], self._expired, self._ask, *self._at_once(job)]
+                return [lambda: [claimed]] * 9 + [self._expired, self._ask, *self._at_once(job)]
             case Phase.RUNNING:
                 return self._running(job) + cancel
             case Phase.ASKING:
@@ -98,15 +98,10 @@ class Walk:
             return [lambda: [Draft(EventType.CANCELLED, {"done": [self._text or "Nothing."] * self._pick(3)})]]
         run = job.steps[at]
         if run.state == "running":
-            return [
-                lambda: self._step(job, at),
-                lambda: self._step(job, at),
-                lambda: [lost],
-                lambda: self._break(job, at),
-            ]
+            return [lambda: self._step(job, at)] * 12 + [lambda: [lost], lambda: self._break(job, at)]
         if run.state == "failed":
             return [self._ask, self._failed]
-        return [lambda: self._start(job)]
+        return [lambda: self._start(job)] * 12
 
     def _start(self, job: Job) -> list[Draft]:
         at = job.current or 0
@@ -141,7 +136,7 @@ class Walk:
     def _vote(self, job: Job) -> list[Draft]:
         assert job.plan
         voted = {vote.person for vote in job.votes}
-        approve = self._pick(4) > 0
+        approve = self._pick(8) > 0
         if len(voted) == len(PEOPLE):
             return self._expired()
         digest = job.plan.digest
@@ -153,7 +148,7 @@ class Walk:
         return [cast] if approve else [cast, Draft(EventType.DENIED, {"reason": self._text})]
 
     def _planned(self) -> list[Draft]:
-        red = self._pick(4) == 0
+        red = self._pick(6) == 0
         few = (0, 1, 3, 7, 80)[self._pick(5)]
         found = [
             Finding(f"f{n}", level, self._text or "A fact.", self._text, self._text)
