@@ -156,10 +156,10 @@ class Node(Host):
         (self.snapshots / name).unlink()
 
     def corrupt_file(self, name: str) -> None:
-        """Flip one byte in the middle of a snapshot: only its trailing sha256 tells."""
+        """Flip one byte of a snapshot: the database's last (only its trailing sha256 tells), a zip's middle one."""
         path = self.snapshots / name
         data = bytearray(path.read_bytes())
-        data[len(data) // 2] ^= 0xFF
+        data[len(data) // 2 if name.endswith(".zip") else -33] ^= 0xFF
         path.write_bytes(data)
 
     def truncate_file(self, name: str) -> None:
