@@ -19,6 +19,10 @@ LIST: Final = (
 )
 
 
+# Run a command at most so long, in seconds. A busybox before 1.30 has another timeout: then without a limit.
+LIMIT: Final = 'limit=$1; shift; if timeout 1 true 2>/dev/null; then exec timeout "$limit" "$@"; fi; exec "$@"'
+
+
 def environment(socket: str) -> list[str]:
     """What precedes a command line so that docker in it talks to `docker_socket` of the yml."""
     return [] if socket == _DEFAULT_SOCKET else ["env", f"DOCKER_HOST=unix://{socket}"]

@@ -32,7 +32,10 @@ HASH: Final = """
 said=$(docker exec etcd etcdctl endpoint hashkv --rev="$1" -w json)
 case $said in
 \\[*) printf '%s\\n' "$said" ;;
-*) docker exec etcd etcdctl get '' --prefix --consistency=s --rev="$1" | sha256sum ;;
+*)
+  docker exec etcd etcdctl get '' --prefix --limit=1 --rev="$1" >/dev/null || exit
+  docker exec etcd etcdctl get '' --prefix --consistency=s --rev="$1" | sha256sum
+  ;;
 esac
 """
 

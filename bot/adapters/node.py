@@ -33,8 +33,10 @@ echo "clock $(date +%s)"
 if [ "$(id -u)" = 0 ]; then echo access root; elif sudo -n true 2>/dev/null; then echo access sudo; fi
 echo "snapshots $(free "$1")"
 echo "data $(free "$2")"
-version=$(docker version --format '{{{{.Server.Version}}}}' 2>&1)
-echo "docker $? $(printf %s "$version" | tail -n 1)"
+version=$(sh -c '{docker.LIMIT}' sh 20 docker version --format '{{{{.Server.Version}}}}' 2>&1)
+status=$?
+echo "docker $status $(printf %s "$version" | tail -n 1)"
+[ "$status" = 0 ] || exit 0
 docker images --format 'image {{{{.Repository}}}}:{{{{.Tag}}}}' 2>/dev/null
 {docker.LIST}
 exit 0
@@ -78,7 +80,7 @@ class SshNode:
         status, _, said = found.get("docker", "1 ").partition(" ")
         there = docker.containers(text)
         self._known = _ground(found.get("access", ""), text, there)
-        error = "" if status == "0" else f"docker on {self.spec.address} does not answer: {said}"
+        error = "" if status == "0" else f"docker on {self.spec.address} does not answer: {said or 'it hangs'}"
         return NodeFacts(
             node=self.spec,
             error=error,
@@ -205,13 +207,15 @@ class SshNode:
         found = await self.check_copy(name)
         if found is not None and found.integrity is Integrity.INTACT:
             return found
+        if error := (await self.member()).error:  # etcdctl would wait for it for ever
+            raise Retryable(f"No safety copy on {self.spec.address}: {error}")
         part = _path(f".{name}.part")
         etcd = await self._user(member.INSPECT, ok=None)
         argv = member.save_command(self.spec.address, etcd, part, snapshot_files.DIRECTORY)
         keep = await self._as_root(
             script(snapshot_files.KEEP, snapshot_files.DIRECTORY, name), snapshot_files.DIRECTORY, write=True
         )
-        await self._change(argv, timeout=_SAVING)
+        await self._change(script(docker.LIMIT, int(_SAVING - 30), *argv), timeout=_SAVING)
         await self._change(keep)
         copy = await self.check_copy(name)
         if copy is None or copy.integrity is not Integrity.INTACT:

@@ -19,19 +19,23 @@ _LISTED: Final = re.compile(r"(?P<size>\d+) (?P<mtime>\d+) 8[0-9a-f]{3} (?P<file
 
 _DIGEST: Final = """
 digest() { if command -v openssl >/dev/null 2>&1; then openssl dgst -sha256 -r; else sha256sum; fi | cut -c 1-64; }
-facts() { # FILE: size, sha256, sha256 of all but the last 32 bytes, the last 32 bytes
+facts() { # FILE: size, sha256, sha256 of all but the last 32 bytes, the last 32 bytes after an x
   size=$(($(wc -c <"$1"))) body=0
   [ "$size" -le 32 ] || body=$((size - 32))
-  printf '%s %s %s ' "$size" "$(digest <"$1")" "$(head -c "$body" "$1" | digest)"
+  printf '%s %s %s x' "$size" "$(digest <"$1")" "$(head -c "$body" "$1" | digest)"
   tail -c 32 "$1" | od -An -v -tx1 | tr -d ' \\n'
 }
 """
 
-# DIRECTORY: size, time, mode and name of every file; no directory, no files.
+# DIRECTORY: size, time, mode and name of every file whose name a snapshot can have; no directory, no files.
 LIST: Final = """
 if [ ! -e "$1" ]; then exit 0; fi
 cd "$1" || exit 1
-stat -c '%s %Y %f %n' -- * 2>/dev/null
+set --
+for file in *; do
+  case $file in *[!A-Za-z0-9._:+-]*) ;; *) set -- "$@" "$file" ;; esac
+done
+stat -c '%s %Y %f %n' -- "$@" 2>/dev/null
 exit 0
 """
 
@@ -97,7 +101,7 @@ def listed(output: str, where: str) -> Iterator[Copy]:
 
 def plain(name: str, where: str, output: str, revision: int | None) -> Copy:
     """The copy that CHECK described."""
-    mtime, size, whole, body, trailer = [*output.split(), ""][:5]
+    mtime, size, whole, body, trailer = output.split()
     problem = _problem(int(size), body, trailer)
     return Copy(
         name=name,
@@ -117,7 +121,7 @@ def plain(name: str, where: str, output: str, revision: int | None) -> Copy:
 def zipped(name: str, where: str, output: str) -> Copy:
     """The copy that CHECK_ZIP described."""
     head, _, status = output.partition("\n")
-    mtime, file_size, file_sha256, _, _, size, whole, body, trailer = [*head.split(), ""][:9]
+    mtime, file_size, file_sha256, _, _, size, whole, body, trailer = head.split()
     problem = _problem(int(size), body, trailer) if int(size) else "holds no snapshot of that name, or is no whole zip"
     return Copy(
         name=name,
@@ -150,4 +154,4 @@ def _problem(size: int, body: str, trailer: str) -> str:
         return "etcd's sha256 at the end is missing: a member's raw database, or cut off"
     if size % 512 != 32:
         return f"cut off: {size} bytes cannot be a whole snapshot"
-    return "" if body == trailer else "its bytes do not match the sha256 etcd wrote at the end"
+    return "" if trailer == f"x{body}" else "its bytes do not match the sha256 etcd wrote at the end"
