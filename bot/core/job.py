@@ -340,6 +340,12 @@ def _denied(job: Job, event: Event) -> Job:
     return replace(job, verdict=event.data)
 
 
+def _expired(job: Job, event: Event) -> Job:
+    if job.mutated:
+        raise Fatal("expired after something was changed")
+    return replace(job, verdict=event.data)
+
+
 def _fresh(plan: Plan | None) -> tuple[StepRun, ...]:
     return tuple(StepRun(step) for step in plan.steps) if plan else ()
 
@@ -354,7 +360,7 @@ _HANDLERS: Final[dict[EventType, Callable[[Job, Event], Job]]] = {
     _E.APPROVED: _approved,
     _E.QUEUED: _queued,
     _E.DENIED: _denied,
-    _E.EXPIRED: _denied,
+    _E.EXPIRED: _expired,
     _E.CANCEL_REQUESTED: _cancel_requested,
     _E.CANCELLED: _cancelled,
     _E.CLAIMED: _claimed,

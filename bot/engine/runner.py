@@ -141,7 +141,7 @@ class Runner:
             await self.heart.pause(_RETRY)
 
     async def _give_up(self, step: recovery.Next, error: BotError) -> None:
-        """The operation cannot be done: its step has failed, or, outside of a step, a person decides what was changed."""
+        """The operation cannot be done: its step has failed, or, outside of a step, a person decides."""
         running = self.job.phase is Phase.RUNNING
         refused = running and isinstance(step, recovery.Probe) and not isinstance(error, Retryable)
         if isinstance(step, recovery.Attached | recovery.Probe) and (refused or isinstance(step, recovery.Attached)):

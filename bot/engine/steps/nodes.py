@@ -5,13 +5,13 @@ future.
 import asyncio
 from collections.abc import Sequence
 
+from bot.core import verdicts
 from bot.core.events import Data
 from bot.engine.context import Context, each
 from bot.engine.ports import Node
 from bot.errors import NeedsPerson
 
 KUBERNETES = ("kube-apiserver", "kubelet", "kube-controller-manager", "kube-scheduler", "kube-proxy")
-NETWORKS = ("flannel", "calico", "canal", "weave")
 _TRIES = 3
 _HEALTHY_SECONDS = 180
 
@@ -41,7 +41,7 @@ async def restart_all(context: Context) -> Data:
     async def restart(node: Node) -> tuple[str, ...]:
         there = await node.containers()
         components = [name for name in KUBERNETES if name in there]
-        networks = [name for name in there if name.startswith("k8s_") and any(word in name for word in NETWORKS)]
+x
         await context.say(node.spec.address, f"restarting {len(components) + len(networks)}")
         done = await _restart(node, components)
         if "kube-apiserver" in components:
