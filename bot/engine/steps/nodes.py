@@ -41,7 +41,7 @@ async def restart_all(context: Context) -> Data:
     async def restart(node: Node) -> tuple[str, ...]:
         there = await node.containers()
         components = [name for name in KUBERNETES if name in there]
-x
+        networks = [name for name in verdicts.network_containers(tuple(there)) if there[name].running]
         await context.say(node.spec.address, f"restarting {len(components) + len(networks)}")
         done = await _restart(node, components)
         if "kube-apiserver" in components:
