@@ -271,7 +271,7 @@ def filled(blocks: Sequence[JsonObject], text: str = "") -> dict[str, object]:
     answer: dict[str, object] = {}
     for block in (block for block in blocks if block["type"] == "input"):
         kind = block["element"]["type"]
-        answer[block["block_id"]] = block["element"]["options"] if kind == "checkboxes" else text
+        answer[block["block_id"]] = True if kind == "checkboxes" else text
     return answer
 
 

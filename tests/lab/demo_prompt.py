@@ -78,7 +78,7 @@ async def _submit(lab: Lab, name: str, text: str) -> str:
     for block in view.blocks:
         if block["type"] == "input":
             boxes = block["element"]["type"] == "checkboxes"
-            answers[block["block_id"]] = block["element"]["options"] if boxes else text
+            answers[block["block_id"]] = True if boxes else text
     ack = await lab.user(name).submit(view, answers)
     return str(ack.errors or ack.error or "submitted")
 
