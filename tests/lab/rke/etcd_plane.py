@@ -3,6 +3,8 @@
 Source: services/etcd.go of v0.1.20 and v1.0.16 (RunEtcdPlane, AddEtcdMember, RemoveEtcdMember, ReloadEtcdCluster).
 """
 
+import asyncio
+
 from .config import Host
 from .containers import Containers
 from .hosts import save_bundle
@@ -108,11 +110,23 @@ async def remove_member(session: Session, gone: Host) -> bool:
         identity = next((fields[0] for fields in known if fields[2] == f"etcd-{gone.hostname}"), None)
         if identity is None:
             continue
-        call = ("exec", "etcd", "etcdctl", "member", "remove", identity)
-        if (await session.on(host).transport.docker(*call)).status == 0:
+        if await _change_members(session, host, "remove", identity):
             session.log.info(f"[remove/etcd] Successfully removed member [etcd-{gone.hostname}] from etcd cluster")
             return True
     session.log.warning(f"[reconcile] Failed to delete etcd member [etcd-{gone.hostname}] from etcd cluster")
+    return False
+
+
+async def _change_members(session: Session, host: Host, *words: str) -> bool:
+    """`etcdctl member …`; etcd refuses as "unhealthy" until members have known each other for five seconds.
+
+    A real cluster is older than that when rke comes; one of a test need not be.
+    """
+    for _ in range(40):
+        done = await session.on(host).transport.docker("exec", "etcd", "etcdctl", "member", *words)
+        if done.status == 0 or "unhealthy cluster" not in done.error:
+            return done.status == 0
+        await asyncio.sleep(0.25)
     return False
 
 
@@ -143,8 +157,7 @@ async def add_member(session: Session, host: Host) -> None:
     for other in session.cluster.etcd_hosts:
         if other.address == host.address:
             continue
-        call = ("exec", "etcd", "etcdctl", "member", "add", name, f"--peer-urls={session.plan.url(host, 2380)}")
-        if (await session.on(other).transport.docker(*call)).status == 0:
+        if await _change_members(session, other, "add", name, f"--peer-urls={session.plan.url(host, 2380)}"):
             session.log.info(f"[add/etcd] Successfully Added member [{name}] to etcd cluster")
             return
     raise RkeError(f"Failed to add etcd member [{name}] to etcd cluster")

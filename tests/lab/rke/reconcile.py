@@ -155,17 +155,32 @@ async def delete_node(up: Up, host: Host, other_role: bool) -> bool:
 async def clean_host(up: Up, host: Host, plane: str, work: Callable[[Session, Host], Awaitable[None]]) -> None:
     """Services and files of a removed host; a host that cannot be reached is only a warning (fault F37)."""
     try:
-        try:
-            await up.session.tunnel_up(host)
-        except RkeError as error:
-            raise RkeError(f"Not able to reach the host: {error}") from error
+        if host.address not in up.session.refused:
+            await _reach(up.session, host)
         await work(up.session, host)
     except RkeError as error:
         up.session.log.warning(f"[reconcile] Couldn't clean up {plane} node [{host.address}]: {error}")
 
 
+async def _reach(session: Session, host: Host) -> None:
+    """rke dials a removed host once; the next time it goes on as if it were connected [the same transcript]."""
+    try:
+        await session.tunnel_up(host)
+    except RkeError as error:
+        session.refused[host.address] = str(error).removeprefix("Can't retrieve Docker Info: ")
+        raise RkeError(f"Not able to reach the host: {error}") from error
+
+
+async def _removed(removal: Awaitable[None], plane: str, first: str) -> None:
+    try:
+        await removal
+    except RkeError as error:
+        reason = str(error).replace("/v1.24/info", f"/v1.24/containers/{first}/json")
+        raise RkeError(f"Couldn't remove {plane} plane: {reason}") from error
+
+
 async def _clean_worker(session: Session, host: Host) -> None:
-    await remove_worker(session, [host])
+    await _removed(remove_worker(session, [host]), "worker", "kubelet")
     if host.is_control or host.is_etcd:
         session.log.info(f"[hosts] Host [{host.address}] is already a controlplane or etcd host, skipping cleanup.")
         return
@@ -173,7 +188,7 @@ async def _clean_worker(session: Session, host: Host) -> None:
 
 
 async def _clean_etcd(session: Session, host: Host) -> None:
-    await remove_etcd(session, [host])
+    await _removed(remove_etcd(session, [host]), "etcd", "etcd")
     if host.is_worker or host.is_control:
         session.log.info(f"[hosts] Host [{host.address}] is already a worker or control host, skipping cleanup certs.")
         await clean_up(session, host, (ETCD_DIR,))
@@ -182,7 +197,7 @@ async def _clean_etcd(session: Session, host: Host) -> None:
 
 
 async def _clean_control(session: Session, host: Host) -> None:
-    await remove_control(session, [host])
+    await _removed(remove_control(session, [host]), "control", "kube-apiserver")
     if host.is_worker or host.is_etcd:
         session.log.info(f"[hosts] Host [{host.address}] is already a worker or etcd host, skipping cleanup.")
         return

@@ -34,6 +34,7 @@ class Session:
     existing: tuple[str, ...] = ()
     ready: tuple[str, ...] = ()
     authority: bytes = b""
+    refused: dict[str, str] = field(default_factory=dict)
     _whole: Cluster | None = None
 
     @property
@@ -50,7 +51,9 @@ class Session:
         self.cluster = self._whole or self.cluster
 
     def on(self, host: Host) -> Containers:
-        """Containers of a reached host."""
+        """Containers of a host; raises RkeError for one that was dialled in vain."""
+        if host.address in self.refused:
+            raise RkeError(self.refused[host.address])
         return self.reached[host.address]
 
     async def wait(self, seconds: float) -> None:

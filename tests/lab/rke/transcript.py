@@ -1,8 +1,8 @@
 """Recorded runs of the real rke, and how a run of the double is held against one.
 
 A file holds the command line, `rc=`, and both streams; "… (N lines cut)" stands for N lines that were not kept. What
-differs by nature is levelled: times, addresses, ports, sums, the words of another etcdctl, where a node's root lies. Hosts that rke serves at
-once interleave freely; the lines of one host keep their order.
+differs by nature is levelled: times, addresses, ports, sums, the words of another etcdctl, where a node's root lies.
+Hosts that rke serves at once interleave freely; the lines of one host keep their order.
 """
 
 import re
