@@ -17,8 +17,8 @@ _log = structlog.get_logger()
 
 
 class HttpMode:
-    """Serves one request URL until cancelled. `signing_secret` must be the one the app was built with: anybody could sign
-    with an empty one. `port` 0 takes a free one; `url` says which, once `started` is set. `problem` is "" while it
+    """Serves one request URL until cancelled. `signing_secret` must be the one the app was built with: with an empty
+    one anybody could sign. `port` 0 takes a free one; `url` says which, once `started` is set. `problem` is "" while it
     serves.
     """
 

@@ -69,7 +69,10 @@ class Reporter:
         """Report until cancelled; nothing else ends it."""
         try:
             while True:
-                await self._wait(await self._guarded_round())
+                pause = await self._guarded_round()
+                _obey_cancel()
+                await self._wait(pause)
+                _obey_cancel()
         finally:
             await self._resign()
 
@@ -118,6 +121,7 @@ class Reporter:
 
     async def _resign(self) -> None:
         if self._leading:
+            self._leading = False
             try:
                 await self._outbox.lead(self._owner, 0.001)
             except BotError as error:
@@ -236,3 +240,12 @@ class Reporter:
             self._watched.add(job.id)
         else:
             self._watched.discard(job.id)
+
+
+def _obey_cancel() -> None:
+    """End here if a cancel was lost on the way: asyncio.wait_for can swallow one before Python 3.12
+    (python/cpython#86296), and redis-py sends each command through it.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

@@ -21,7 +21,7 @@ PING_SECONDS: Final = 5.0
 _SILENT_PINGS: Final = 2.5  # unanswered for that many intervals; slack_sdk itself waits for 4
 _CONNECT_SECONDS: Final = 20.0
 _CLOSE_SECONDS: Final = 5.0
-_TOKEN_CHECK_SECONDS: Final = 60.0
+TOKEN_SECONDS: Final = 60.0
 
 _log = structlog.get_logger()
 
@@ -36,11 +36,13 @@ class SocketMode:
         app: AsyncApp,
         app_client: AsyncWebClient,
         ping_seconds: float = PING_SECONDS,
+        token_seconds: float = TOKEN_SECONDS,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._app = app
         self._app_client = app_client
         self._ping = ping_seconds
+        self._token_seconds = token_seconds
         self._clock = clock
         self._token_problem = ""
         self._handler: AsyncSocketModeHandler | None = None
@@ -69,6 +71,7 @@ class SocketMode:
         """A new client first, so that Slack has somewhere to send to; then the old one goes."""
         old, self._handler = self._handler, None
         if old is not None:
+            self.problem = "The socket to Slack is silent."
             _log.warning("socket.silent")
         handler = AsyncSocketModeHandler(
             self._app,
@@ -77,7 +80,8 @@ class SocketMode:
             ping_interval=self._ping,
         )
         try:
-            await asyncio.wait_for(handler.connect_async(), _CONNECT_SECONDS)  # type: ignore[no-untyped-call]  # slack_bolt has no types here
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                await handler.client.connect()  # type: ignore[no-untyped-call]  # slack_sdk has no types here
         except (TimeoutError, OSError, aiohttp.ClientError, SlackClientError) as error:
             self.problem = f"No connection to Slack: {type(error).__name__}. Trying again."
             _log.warning("socket.not_connected", error=str(error))
@@ -91,7 +95,8 @@ class SocketMode:
         if handler is None:
             return
         try:
-            await asyncio.wait_for(handler.close_async(), _CLOSE_SECONDS)  # type: ignore[no-untyped-call]  # as above
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await handler.client.close()  # type: ignore[no-untyped-call]  # slack_sdk has no types here
         except (TimeoutError, OSError, aiohttp.ClientError) as error:
             _log.info("socket.close_failed", error=str(error))
 
@@ -104,4 +109,4 @@ class SocketMode:
             except (TimeoutError, OSError, aiohttp.ClientError, SlackClientError) as error:
                 self._token_problem = f"Slack does not accept the bot's token, or does not answer: {error}"
                 _log.warning("slack.auth_test_failed", error=str(error))
-            await asyncio.sleep(_TOKEN_CHECK_SECONDS)
+            await asyncio.sleep(self._token_seconds)
