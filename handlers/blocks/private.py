@@ -90,7 +90,7 @@ def help_message(cluster: Cluster, may: Collection[Action], *, may_approve: bool
 
 def wrong_command(error: UnknownCommand, cluster: str = "") -> Message:
     """Nothing was done; what was typed, and the nearest valid line to copy (02)."""
-    typed = words.clip(f"{SLASH} {error.typed}".strip(), 300)
+    typed = words.clip(f"{SLASH} {error.typed.removeprefix(SLASH).strip()}".strip(), 300)
     button = kit.button("start.help", "Help", {"cluster": cluster})
     return _said(
         f"Nothing was done: {words.clip(error.what, 100)} Nearest: {words.clip(error.nearest, 160)}",
