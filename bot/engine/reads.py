@@ -16,7 +16,7 @@ from bot.core.transitions import Phase
 from bot.engine.context import Context, each
 from bot.engine.gather import gather
 from bot.engine.heartbeat import Heartbeat
-from bot.engine.ports import Index, Node, Page, Query
+from bot.engine.ports import Index, Node, Query
 from bot.engine.runner import Tools
 from bot.errors import BotError, Fatal, Fenced
 
@@ -49,7 +49,7 @@ class Reader:
         await self.tools.side.clear(page.job.id)
         occupancy = await self.index.occupancy(cluster.name)
         async with self.tools.sites.open(cluster, None) as site:
-            context = Context(page.job, cluster, site, self.tools.store, self.tools.side, self._clock(page))
+            context = Context(page.job, cluster, site, self.tools.store, self.tools.side, self._clock(page.job.id))
             try:
                 async with asyncio.timeout(_GATHER_SECONDS):
                     plan = await heart.guard(gather(context, run_active=bool(occupancy.job)))
@@ -70,15 +70,17 @@ class Reader:
         event = EventType.BLOCKED if red else EventType.PLANNED
         await self.tools.journal.progress(heart.lease, fresh, [Draft(event, data)])
 
-    def _clock(self, page: Page) -> Callable[[], Awaitable[float]]:
+    def _clock(self, key: str) -> Callable[[], Awaitable[float]]:
+        """Redis' time; a read of any journal, also of one that does not exist, tells it."""
+
         async def now() -> float:
-            return (await self.tools.journal.read(page.job.id)).now
+            return (await self.tools.journal.read(key)).now
 
         return now
 
     async def _answer(self, query: Query) -> Data:
-        """The result of `list`: {"copies": [...], "answered": {place: error or ""}, "etcd_nodes": [...], "error",
-        "todo"}.
+        """The result of `list`: {"copies": [...], "answered": {place: error or ""}, "at", "etcd_nodes": [...], "error",
+        "todo", "at": seconds since the epoch}.
         """
         cluster = self.tools.clusters.get(query.cluster)
         if cluster is None:
@@ -88,7 +90,8 @@ class Reader:
                 context = Context(
                     Job(query.id, cluster=cluster.name), cluster, site, self.tools.store, self.tools.side, _never
                 )
-                return await list_copies(context)
+                result = await list_copies(context)
+                return {**result, "at": (await self.tools.journal.read(query.id)).now}
         except (BotError, TimeoutError) as error:
             what, todo = (
                 (error.what, error.todo) if isinstance(error, BotError) else ("No answer in time.", "Try again.")
@@ -116,6 +119,7 @@ async def list_copies(context: Context) -> Data:
     return {
         "copies": [snapshots.copy_to_json(copy) for copy in copies],
         "answered": answered,
+        "at": await context.now(),
         "etcd_nodes": [node.spec.address for node in etcd],
         "error": "",
         "todo": "",
@@ -127,7 +131,3 @@ async def _off_site(context: Context) -> tuple[list[Copy], str]:
         return list(await context.store.copies(context.cluster.name)), ""
     except BotError as error:
         return [], str(error)
-
-
-async def _never() -> float:
-    raise Fatal("a query has no clock")
