@@ -14,6 +14,7 @@ import structlog
 
 from bot.core.job import Job
 from bot.core.transitions import Phase
+from bot.engine.heartbeat import obey_cancel
 from bot.engine.ports import Change, Index, Journal, Outbox, Page, Query, Side
 from bot.errors import BotError, Retryable
 from handlers.blocks.message import View
@@ -70,9 +71,9 @@ class Reporter:
         try:
             while True:
                 pause = await self._guarded_round()
-                _obey_cancel()
+                obey_cancel()
                 await self._wait(pause)
-                _obey_cancel()
+                obey_cancel()
         finally:
             await self._resign()
 
@@ -240,12 +241,3 @@ class Reporter:
             self._watched.add(job.id)
         else:
             self._watched.discard(job.id)
-
-
-def _obey_cancel() -> None:
-    """End here if a cancel was lost on the way: asyncio.wait_for can swallow one before Python 3.12
-    (python/cpython#86296), and redis-py sends each command through it.
-    """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError

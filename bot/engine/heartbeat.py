@@ -12,6 +12,15 @@ from bot.errors import Fenced, Retryable
 Result = TypeVar("Result")
 
 
+def obey_cancel() -> None:
+    """End an endless loop here if the running task was cancelled: asyncio.wait_for can lose a cancellation before Python
+    3.12 (cpython#86296), and redis-py sends each command through it.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 class Heartbeat:
     """`async with Heartbeat(queue, lease, monotonic) as heart:` renews the lease three times within its length."""
 
@@ -34,7 +43,8 @@ class Heartbeat:
             await asyncio.gather(self._task, return_exceptions=True)
 
     def check(self) -> None:
-        """Raise Fenced unless the lease is surely still ours by our own clock."""
+        """Raise Fenced unless the lease is surely still ours by our own clock, CancelledError if we were cancelled."""
+        obey_cancel()
         if self._lost.done() or self.monotonic() >= self.lease.until:
             raise Fenced(f"the lease for {self.lease.scope} is over")
 
@@ -67,6 +77,7 @@ class Heartbeat:
     async def _beat(self) -> None:
         """Renew until cancelled or lost. Redis may be silent for a while: then our own clock decides."""
         while self.monotonic() < self.lease.until:
+            obey_cancel()
             await asyncio.sleep(self._every)
             try:
                 await self.renew()

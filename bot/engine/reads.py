@@ -88,7 +88,12 @@ class Reader:
         try:
             async with self.tools.sites.open(cluster, None) as site, asyncio.timeout(_GATHER_SECONDS):
                 context = Context(
-                    Job(query.id, cluster=cluster.name), cluster, site, self.tools.store, self.tools.side, _never
+                    Job(query.id, cluster=cluster.name),
+                    cluster,
+                    site,
+                    self.tools.store,
+                    self.tools.side,
+                    self._clock(query.id),
                 )
                 result = await list_copies(context)
                 return {**result, "at": (await self.tools.journal.read(query.id)).now}

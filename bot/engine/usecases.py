@@ -241,8 +241,10 @@ class UseCases:
             return Receipt(page.job.id, first=False)
         try:
             await self.journal.decide(page, person.id, drafts(page))
-        except Conflict:
-            return Receipt(page.job.id, first=False)
+        except Conflict:  # the same request in another delivery, or nothing was recorded: the journal says which
+            if (await self.journal.read(page.job.id)).job.version:
+                return Receipt(page.job.id, first=False)
+            raise
         return Receipt(page.job.id, first=True)
 
     async def _record(self, page: Page, person: Person, drafts: tuple[Draft, ...] | list[Draft]) -> Job:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from bot.core import verdicts
 from bot.core.events import Data
 from bot.engine.context import Context, each
+from bot.engine.heartbeat import obey_cancel
 from bot.engine.ports import Node
 from bot.errors import NeedsPerson
 
@@ -72,14 +73,14 @@ async def _restart(node: Node, names: Sequence[str]) -> tuple[str, ...]:
 
 async def _healthy(node: Node) -> None:
     """Wait until this node's API server says that it is healthy."""
-    said = ""
-    try:
-        async with asyncio.timeout(_HEALTHY_SECONDS):
-            while said := await node.api_health():  # noqa: ASYNC110 - a remote server announces nothing
-                await asyncio.sleep(0.5)
-    except TimeoutError:
-        what = f"The API server of {node.spec.address} is not healthy after {_HEALTHY_SECONDS} s: {said}"
-        raise NeedsPerson(what, "Look at `docker logs kube-apiserver` there.") from None
+    clock = asyncio.get_running_loop().time
+    until = clock() + _HEALTHY_SECONDS
+    while said := await node.api_health():
+        if clock() > until:
+            what = f"The API server of {node.spec.address} is not healthy after {_HEALTHY_SECONDS} s: {said}"
+            raise NeedsPerson(what, "Look at `docker logs kube-apiserver` there.")
+        obey_cancel()
+        await asyncio.sleep(0.5)
 
 
 def _all(answers: dict[str, tuple[str, ...] | Exception]) -> dict[str, tuple[str, ...]]:

@@ -7,6 +7,7 @@ from bot.core import verdicts
 from bot.core.events import Data
 from bot.core.facts import Container, Member, NodeFacts
 from bot.engine.context import Context, each
+from bot.engine.heartbeat import obey_cancel
 from bot.engine.ports import Node
 
 _PATIENCE = 120  # seconds until what is not green is reported as it is
@@ -16,19 +17,16 @@ async def verify(context: Context) -> Data:
     """Ask again until all checks are green, at most for two minutes: members rejoin and API servers start in their
     own time.
     """
-    checks: list[Data] = []
-    try:
-        async with asyncio.timeout(_PATIENCE):
-            while True:
-                checks = await _look(context)
-                green = sum(bool(check["ok"]) for check in checks)
-                await context.say("verified", f"{green} of {len(checks)} green")
-                if green == len(checks):
-                    break
-                await asyncio.sleep(1)
-    except TimeoutError:
-        pass
-    return {"checks": checks}
+    clock = asyncio.get_running_loop().time
+    until = clock() + _PATIENCE
+    while True:
+        checks = await _look(context)
+        green = sum(bool(check["ok"]) for check in checks)
+        await context.say("verified", f"{green} of {len(checks)} green")
+        if green == len(checks) or clock() > until:
+            return {"checks": checks}
+        obey_cancel()
+        await asyncio.sleep(1)
 
 
 async def _look(context: Context) -> list[Data]:
