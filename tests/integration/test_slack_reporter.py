@@ -249,3 +249,16 @@ async def test_a_channel_without_the_bot_is_named_in_health(side: SlackSide) -> 
 
     await until("the reporter names its problem", said)
     side.workspace.violations.clear()
+
+
+async def test_all_jobs_share_one_budget_of_edits(side: SlackSide) -> None:
+    """Three busy jobs: a short burst, then no more than 40 edits in a minute over all of them."""
+    jobs = [await save(side) for _ in range(3)]
+    await side.workspace.wait_for(lambda: len(side.posts) == 3)
+    for number in range(60):
+        for job_id in jobs:
+            await side.side.line(job_id, "1.1.1.1", f"line {number}")
+        await asyncio.sleep(0.05)
+    calls = side.workspace.calls_of("chat.update")
+    seconds = calls[-1].at - calls[0].at
+    assert len(calls) <= 4 + 1 + seconds * 40 / 60

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.core.events import EventType
+from bot.core.events import EventType, Json
 from bot.core.job import Job
 from bot.core.transitions import Phase
 from handlers.blocks import ACK_BLOCK, REASON_BLOCK
@@ -223,3 +223,14 @@ async def test_a_choice_is_taken_once_and_only_for_its_question(alone: SlackSide
     assert await phase(alone, job) is Phase.AGAIN
     await alone.carol.click(old, "human.choose.1")
     await whispered(alone, alone.carol, "does not ask that any more")
+
+
+async def test_a_deny_from_the_direct_message_is_answered_there(alone: SlackSide) -> None:
+    """The form goes back to where it was opened from, and the dead buttons go."""
+    job, _ = await asked(alone)
+    dm = await alone.workspace.wait_for(lambda: alone.bob.dms[-1])
+    view = await form(alone, alone.bob, dm, "vote.deny_form")
+    assert (await alone.bob.submit(view, {REASON_BLOCK: "Not while the shop is open."})).ok
+    await alone.workspace.wait_for(lambda: "Your deny ended this restore" in alone.bob.dms[-1].text)
+    await alone.workspace.wait_for(lambda: "vote." not in str(dm.blocks))
+    assert await phase(alone, job) is Phase.DENIED
