@@ -13,8 +13,8 @@ Result = TypeVar("Result")
 
 
 def obey_cancel() -> None:
-    """End an endless loop here if the running task was cancelled: asyncio.wait_for can lose a cancellation before Python
-    3.12 (cpython#86296), and redis-py sends each command through it.
+    """End an endless loop here if the running task was cancelled: before Python 3.12 asyncio.wait_for can lose a
+    cancellation (cpython#86296), and redis-py sends each command through it.
     """
     task = asyncio.current_task()
     if task is not None and task.cancelling():
