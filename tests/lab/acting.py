@@ -186,7 +186,10 @@ class Thread:
                 )
             return None
 
-        found = await self.stage.lab.workspace.wait_for(look, timeout)
+        try:
+            found = await self.stage.lab.workspace.wait_for(look, timeout)
+        except TimeoutError as error:
+            raise NotAsItShouldBe(f"waited for {header!r} {text!r}, the message says: {self.text}") from error
         assert found is not None
         self.stops |= {stop for stop in STOPS if stop in self.header}
         return found
@@ -245,7 +248,8 @@ def header_of(message: Message) -> str:
 def job_of(message: Message) -> str:
     """The job whose living message this is, by the metadata the bot gave it; "" if it is none."""
     metadata = message.metadata or {}
-    return str(metadata.get("event_payload", {}).get("job", "")) if not message.thread_ts else ""
+    top = message.thread_ts in (None, message.ts)  # a message with replies is in its own thread
+    return str(metadata.get("event_payload", {}).get("job", "")) if top else ""
 
 
 def words(blocks: Sequence[JsonObject]) -> Iterator[str]:
