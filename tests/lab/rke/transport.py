@@ -49,6 +49,16 @@ class Result:
         )
 
 
+def shell_word(word: str) -> str:
+    """Quote one word so that no path in it can be recognised before the shell has read it.
+
+    Lab nodes have no root directory of their own and redirect the paths of a session's command line. What is meant
+    for dockerd has to arrive unchanged, else `docker inspect` shows other words than rke gave and the next run
+    replaces the container. To a shell, '/opt' and '/''opt' are the same.
+    """
+    return shlex.quote(word) if "/" not in word else "'" + word.replace("'", "'\"'\"'").replace("/", "/''") + "'"
+
+
 class Transport:
     """`docker …` on one node. Raises RkeError when the node or its dockerd went away meanwhile."""
 
@@ -57,7 +67,7 @@ class Transport:
 
     async def docker(self, *arguments: str, stdin: bytes | None = None, timeout: float | None = None) -> Result:
         """Run one docker command; after `timeout` seconds rke gives up with its misleading "Cannot connect"."""
-        command = shlex.join(("docker", *arguments))
+        command = " ".join(("docker", *(shell_word(word) for word in arguments)))
         try:
             done = await asyncio.wait_for(
                 self.connection.run(command, input=stdin or b"", encoding=None), timeout=timeout
