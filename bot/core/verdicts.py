@@ -31,15 +31,15 @@ def judge(job: Job, now: float) -> tuple[EventType, Data]:
 def _left(job: Job) -> Iterator[str]:
     """What is left to people after a restore."""
     warnings = (line for kind in ("rke_restore", "rke_up") for line in strings(job.result(kind).get("warnings", ())))
-    for line in dict.fromkeys(line for line in warnings if "Removing host" in line):
-        yield f"rke left a node out: {line}"
+    yield from dict.fromkeys(line for line in warnings if line.startswith("rke left out "))
     for run in job.steps:
         if run.attempt > 1:
             yield f"{run.step.title}: it was run {run.attempt} times; look at rke's output."
     safety = job.result("safety_copy")
     if safety.get("copy") and not safety.get("off_site"):
         where = snapshots.places(strings(safety.get("on", ())))
-        yield f"The safety copy is {where} only, not off-site: {safety.get('problem') or 'S3 did not take it'}."
+        why = str(safety.get("problem") or "S3 did not take it").rstrip(".")
+        yield f"The safety copy is {where} only, not off-site: {why}."
     yield "Tell the owners of applications: Kubernetes objects are as they were when the snapshot was taken."
 
 

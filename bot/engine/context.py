@@ -1,7 +1,7 @@
 """What every step is given, and the few things most steps do."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
@@ -71,8 +71,8 @@ class Detached(Protocol):
     def progress(self, version: str, output: str) -> Mapping[str, str]:
         """Progress lines from the output so far."""
 
-    def result(self, status: int, output: str) -> Data:
-        """The step's result. Raises BotError when the command failed."""
+    def result(self, status: int, output: str, etcd_nodes: Collection[str]) -> Data:
+        """The step's result; `etcd_nodes` are those of the plan. Raises BotError when the command failed."""
 
 
 async def each(nodes: Sequence[Node], act: Callable[[Node], Awaitable[Result]]) -> dict[str, Result | Exception]:

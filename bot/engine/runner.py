@@ -10,7 +10,7 @@ import structlog
 from bot.core import plans, recovery, verdicts
 from bot.core.cluster import Cluster
 from bot.core.events import Data, Draft, EventType, Json
-from bot.core.job import Job
+from bot.core.job import Job, StepState
 from bot.core.plans import Kind
 from bot.core.transitions import Phase
 from bot.engine.context import each
@@ -247,7 +247,8 @@ class Runner:
         offset, output = self.following.get(attempt, (0, ""))
         seen = await self.context.site.host.observe(attempt, offset)
         if self.job.phase is Phase.AGAIN:
-            dead = seen.state is AttemptState.DIED or (seen.state is AttemptState.ENDED and seen.status != 0)
+            failed = seen.status != 0 or self.job.steps[index].state is StepState.FAILED
+            dead = seen.state is AttemptState.DIED or (seen.state is AttemptState.ENDED and failed)
             await self._append(recovery.again(self.job, dead=dead).drafts)
             return
         match seen.state:
@@ -291,7 +292,8 @@ class Runner:
 
     async def _ended(self, index: int, status: int, output: str) -> None:
         try:
-            result = DETACHED[self.job.steps[index].step.kind].result(status, output)
+            nodes = plans.strings(self.job.plan.notes.get("etcd_nodes", ())) if self.job.plan else ()
+            result = DETACHED[self.job.steps[index].step.kind].result(status, output, nodes)
         except BotError as error:
             await self._step_failed(index, error)
             return

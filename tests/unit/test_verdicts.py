@@ -117,10 +117,12 @@ def test_what_is_left_after_a_restore() -> None:
         "off_site": False,
         "problem": "S3 is down",
     }
-    up: dict[str, Json] = {"warnings": ["Removing host [3.3.3.3] from node lists", "something else"]}
+    up: dict[str, Json] = {
+        "warnings": ["rke left out 3.3.3.3: 3.3.3.3 does not answer: it is off or cut off.", "something else"]
+    }
     left = restored(True, safety_copy=safety, rke_up=up)[1]["left"]
     assert left == [
-        "rke left a node out: Removing host [3.3.3.3] from node lists",
+        "rke left out 3.3.3.3: 3.3.3.3 does not answer: it is off or cut off.",
         "The safety copy is on 1.1.1.1 only, not off-site: S3 is down.",
         "Tell the owners of applications: Kubernetes objects are as they were when the snapshot was taken.",
     ]

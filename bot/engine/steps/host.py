@@ -1,7 +1,7 @@
 """Steps on the RKE host: the backups, and the rke commands that outlive this worker."""
 
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from bot.core import rke_log
@@ -18,13 +18,15 @@ _TAIL_LINES = 8
 @dataclass(frozen=True, slots=True)
 class RkeCommand:
     """One rke command as a detached step. With `clean` the helper containers of earlier runs are removed right
-    before it is launched: they block or falsify a run (pitfalls F4, F26).
+    before it is launched: they block or falsify a run (pitfalls F4, F26). A `whole` one has failed when it left out an
+    etcd node: rke v0.1.x says status 0 then, and that node would come back as a stranger (pitfalls F24).
     """
 
     words: tuple[str, ...]
     named: bool
     clean: bool
     lenient: bool = False
+    whole: bool = False
 
     def arguments(self, context: Context) -> Sequence[str]:
         """What follows `rke`: the config is named without its directory, as rke runs in it."""
@@ -40,7 +42,7 @@ class RkeCommand:
         """Progress words per node, from rke's log so far."""
         return rke_log.progress(version, output)
 
-    def result(self, status: int, output: str) -> Data:
+    def result(self, status: int, output: str, etcd_nodes: Collection[str]) -> Data:
         """The step's result; NeedsPerson with rke's words when it failed. A lenient command's files are judged
         instead.
         """
@@ -48,12 +50,15 @@ class RkeCommand:
         tail = tuple(output.splitlines()[-_TAIL_LINES:])
         if status and not self.lenient:
             raise NeedsPerson(log.error or f"rke ended with status {status}.", log.meaning, tail)
+        if self.whole and (lost := [node for node in etcd_nodes if node in log.skipped]):
+            what = f"rke ended with status {status} but left out {', '.join(lost)}: etcd is restored without it."
+            raise NeedsPerson(what, "Bring it back, then run the step again: rke then restores every node anew.", tail)
         error = log.error if status else ""
         return {"status": status, "warnings": log.warnings, "tail": tail, "error": error, "meaning": log.meaning}
 
 
 SAVE = RkeCommand(("etcd", "snapshot-save"), named=True, clean=True, lenient=True)
-RESTORE = RkeCommand(("etcd", "snapshot-restore"), named=True, clean=True)
+RESTORE = RkeCommand(("etcd", "snapshot-restore"), named=True, clean=True, whole=True)
 UP = RkeCommand(("up",), named=False, clean=False)
 
 
