@@ -371,7 +371,9 @@ def _told(error: Exception, options: S3Options) -> BotError:
         return Refused(f"The certificate of {where} is not trusted: {error}", "Name its authority's file in s3.ca.")
     if isinstance(error, ProxyConnectionError):
         return Unreachable(f"The proxy on the way to {where} does not answer.", "Check HTTPS_PROXY and NO_PROXY.")
-    return Unreachable(f"S3 does not answer ({where}): {error}", "Check the endpoint and the network.")
+    return Unreachable(
+        f"S3 does not answer ({where}): {str(error).rstrip('.')}.", "Check the endpoint and the network."
+    )
 
 
 def _refused(code: str, said: str, where: str, options: S3Options) -> BotError:

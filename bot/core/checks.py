@@ -105,11 +105,7 @@ def _snapshot(seen: Gathered) -> Iterator[Finding]:
     """Is there an intact copy, and is it clear which one is meant?"""
     source = seen.source
     if source:
-        revision = "" if source.revision is None else f", revision {source.revision:,}"
-        where = snapshots.places([source.where])
-        yield _green(
-            "snapshot", f"The copy {where} was read back and is intact: {source.size / MIB:.1f} MiB{revision}."
-        )
+        yield _green("snapshot", _intact(source))
         yield from _differences(seen, source)
     elif not seen.copies:
         asked = "etcd nodes that answered" + ("" if seen.s3_error else " and off-site")
@@ -134,6 +130,15 @@ def _snapshot(seen: Gathered) -> Iterator[Finding]:
             )
 
 
+def _intact(source: Copy) -> str:
+    """What is known of the copy that is taken: nodes read theirs back, S3 vouches for what it was given."""
+    revision = "" if source.revision is None else f", revision {source.revision:,}"
+    size = f"{source.size / MIB:.1f} MiB" if source.size >= MIB else f"{source.size / 1024:.1f} KiB"
+    if source.where == S3:
+        return f"The copy off-site was intact when it was stored, and S3 holds it whole: {size}{revision}."
+    return f"The copy {snapshots.places([source.where])} was read back and is intact: {size}{revision}."
+
+
 def _differences(seen: Gathered, source: Copy) -> Iterator[Finding]:
     """Copies of one name may differ (F3): say why, and which one counts."""
     intact = [copy for copy in seen.fitting if copy.integrity is Integrity.INTACT]
@@ -156,8 +161,10 @@ def _differences(seen: Gathered, source: Copy) -> Iterator[Finding]:
 
 def _off_site(seen: Gathered) -> Iterator[Finding]:
     if seen.s3_error:
-        text = f"S3 does not answer: {seen.s3_error.rstrip('.')}. The safety copy will be on the nodes only."
-        yield _yellow("s3", text, "The restore may go on without an off-site safety copy.", "Or wait until S3 answers.")
+        text = f"{_sentence(seen.s3_error)} The safety copy will be on the nodes only."
+        yield _yellow(
+            "s3", text, "The restore may go on without an off-site safety copy.", "Or wait until S3 works again."
+        )
 
 
 def _rke(seen: Gathered) -> Iterator[Finding]:

@@ -99,12 +99,12 @@ def _pins(cluster: Cluster, seen: Gathered) -> dict[str, Json]:
 
 def _notes(seen: Gathered) -> dict[str, Json]:
     source = seen.source
-    rows = snapshots.merge(seen.copies)
+    same = [copy.taken_at for copy in seen.copies if source is None or copy.sha256 == source.sha256]
     return {
         "copy": snapshots.copy_to_json(source) if source else None,
         "etcd_nodes": [facts.node.address for facts in seen.etcd],
         "nodes": [{"address": n.address, "roles": sorted(n.roles)} for n in seen.yml.nodes],
         "kubernetes_version": seen.yml.kubernetes_version,
-        "taken_at": rows[0].taken_at if rows else 0,
+        "taken_at": min(same, default=0),
         "stale": seen.run_active,
     }

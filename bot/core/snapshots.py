@@ -1,7 +1,7 @@
 """Names of snapshots, and the merging of copies in many places into one row per snapshot."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import Final
@@ -199,10 +199,13 @@ def _place(copy: Copy) -> tuple[bool, str, str]:
     return (copy.where == S3, copy.where, copy.form)
 
 
-def _taken_at(copies: Iterable[Copy]) -> float:
-    """The newest time, but of equal bytes the oldest: a copy that was staged by a restore is younger than its data."""
+def _taken_at(copies: Sequence[Copy]) -> float:
+    """The newest time, but of equal bytes the oldest: a copy that a restore staged is younger than its data.
+
+    What damaged a copy changed its time too, so corrupt ones count only where there is no other.
+    """
     oldest: dict[str, float] = {}
-    for copy in copies:
+    for copy in [copy for copy in copies if copy.integrity is not Integrity.CORRUPT] or copies:
         key = copy.sha256 or f"{copy.where} {copy.form}"
         oldest[key] = min(oldest.get(key, copy.taken_at), copy.taken_at)
     return max(oldest.values())

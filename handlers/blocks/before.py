@@ -1,5 +1,7 @@
 """A job before it runs: checking, blocked, waiting for votes, waiting for its turn."""
 
+from collections.abc import Sequence
+
 from bot.core import plans
 from bot.core.findings import Finding, Level, count
 from bot.core.job import Job
@@ -186,8 +188,18 @@ def findings(plan: Plan, *, green: bool = True) -> Block:
     if len(yellow) > MOST_YELLOW:
         items[MOST_YELLOW:] = [kit.para(f"{len(yellow) - MOST_YELLOW} more yellow findings stand in the full plan.")]
     if green and fine and len(yellow) <= MANY_YELLOW:
-        items.append(kit.para(kit.text("Green. ", strong=True), words.clip(" ".join(f.text for f in fine), FINDING)))
+        items.append(kit.para(kit.text("Green. ", strong=True), _fine(fine)))
     return kit.rich(kit.bold(head), *([kit.bullets(items)] if items else []))
+
+
+def _fine(found: Sequence[Finding]) -> str:
+    """Green findings in whole sentences, as many as one item holds."""
+    said, left = "", len(found)
+    for finding in found:
+        if said and len(said) + len(finding.text) >= FINDING:
+            break
+        said, left = f"{said} {words.clip(finding.text, FINDING)}".strip(), left - 1
+    return f"{said} {left} more in the full plan." if left else said
 
 
 def pinned(job: Job, plan: Plan) -> list[tuple[str, str]]:

@@ -93,6 +93,8 @@ def _opening(job: Job, view: View) -> list[Block]:
 
 def _health(job: Job) -> str:
     number, run = _step(job)
+    if run.state is StepState.FAILED and job.past_no_return:
+        return f"*Step {number} failed.* The bot stops here and asks what to do."
     if run.state is StepState.FAILED:
         return f"*Step {number} failed. What was prepared is being put back.*"
     repeated = [str(index + 1) for index, run in enumerate(job.steps) if run.attempt > 1]

@@ -199,7 +199,9 @@ def failed(job: Job, view: View) -> Draft:
     """It ended without its result, or a person took over."""
     what, todo = facts.string(job.verdict, "what"), facts.string(job.verdict, "todo")
     restore = job.kind is Kind.RESTORE
-    if not restore:
+    if not restore and not job.mutated:
+        first, short = "*Nothing was saved.* Nothing was changed, and the cluster keeps running.", ", nothing changed"
+    elif not restore:
         first, short = f"*There is no snapshot {words.code(job.snapshot)} to rely on.* The cluster keeps running.", ""
     elif job.past_no_return:
         first = "*It stopped after the point of no return: the cluster needs you.* The bot does nothing more on it."

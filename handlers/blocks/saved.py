@@ -43,7 +43,8 @@ def succeeded(job: Job, view: View) -> Draft:
     blocks = [
         kit.header(f"{job.cluster}: save succeeded, {job.snapshot}"),
         kit.section(
-            f"*Intact on {where}.* Every copy was read back: the hash etcd wrote at the end of the file matches."
+            f"*Intact on {where}.* Every copy on a node was read back: the hash etcd wrote at the file's end matches.",
+            "The off-site copy is one of them; S3 checked its sha256." if facts.is_intact(copies.get(S3)) else "",
         ),
         *([kit.rich(kit.bold(_sizes(there)), kit.pre(words.columns(rows)))] if there else []),
         *_differences(there),
@@ -71,7 +72,7 @@ def _differences(copies: list[Copy]) -> list[Block]:
     apart = (
         f"The copies are {words.plural(spread, 'revision')} apart." if spread else "All copies hold the same revision."
     )
-    newest = any(copy.where == S3 and copy.revision == max(revisions) for copy in copies)
+    newest = spread > 0 and any(copy.where == S3 and copy.revision == max(revisions) for copy in copies)
     one = "A restore puts one copy on all nodes" + ("; off-site is the newest." if newest else ".")
     return [kit.section("The sha256 differ because every etcd member takes its own snapshot.", apart, one)]
 
@@ -107,8 +108,13 @@ def _table(job: Job, copies: Mapping[str, Copy | None]) -> str:
     """One line per place, on a phone's width: why there is no copy is cut short here and stands in full below."""
     why = {facts.string(m, "node"): facts.string(m, "why") for m in plans.objects(_missing(job))}
     room = words.PHONE - max(len(facts.place(place)) for place in copies) - 2
-    lines = {facts.place(p): words.clip(_line(c, why.get(p, "")), max(room, 9)) for p, c in copies.items()}
+    lines = {facts.place(p): _fitting(_line(c, why.get(p, "")), max(room, 9)) for p, c in copies.items()}
     return progress.node_lines({"where": "state"} | lines if len(lines) < progress.MANY else lines)
+
+
+def _fitting(line: str, room: int) -> str:
+    """The line, or its first words where the rest would be a stump."""
+    return line if len(line) <= room else words.clip(line, room) if room > 24 else line.partition(", ")[0]
 
 
 def _missing(job: Job) -> Json:

@@ -182,7 +182,7 @@ def test_red(facts: dict[str, Any], finding: str, text: str) -> None:
         (
             {"s3_error": "S3 timed out."},
             "s3",
-            "S3 does not answer: S3 timed out. The safety copy will be on the nodes only.",
+            "S3 timed out. The safety copy will be on the nodes only.",
         ),
         ({"nodes": tuple(node(n, containers={}) for n in NAMES)}, "no-safety-copy", "No etcd member runs"),
         (
@@ -211,7 +211,11 @@ def test_yellow(facts: dict[str, Any], finding: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("facts", "finding", "text"),
     [
-        ({}, "snapshot", "The copy off-site was read back and is intact: 48.0 MiB, revision 1,204,311."),
+        (
+            {},
+            "snapshot",
+            "The copy off-site was intact when it was stored, and S3 holds it whole: 48.0 MiB, revision 1,204,311.",
+        ),
         (
             {"copies": (*COPIES[:3], CORRUPT[3])},
             "copy-3.3.3.3",
