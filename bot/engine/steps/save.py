@@ -4,7 +4,7 @@ from bot.core.events import Data
 from bot.core.facts import S3, NodeFacts, RkeFacts
 from bot.engine.context import Context, each
 from bot.engine.ports import Node
-from bot.errors import NeedsPerson, Refused
+from bot.errors import BotError, NeedsPerson, Refused
 
 _OLDEST_RKE = (0, 1, 7)  # the first release with `rke etcd` (rke v0.1.7)
 
@@ -44,12 +44,22 @@ async def _check_name(context: Context, ready: list[NodeFacts]) -> None:
 
     answers = await each([context.site.node(node.node) for node in ready], names)
     places = [address for address, found in answers.items() if isinstance(found, set) and name in found]
-    if name in {copy.name for copy in await context.store.copies(context.cluster.name)}:
+    if await _off_site(context, name):
         places.append(S3)
     if places:
         where = ", ".join("off-site" if place == S3 else place for place in places)
         todo = "Choose another name, or none: the bot then makes one."
         raise Refused(f"A snapshot {name} is there already: {where}.", todo)
+
+
+async def _off_site(context: Context, name: str) -> bool:
+    """Whether the name is taken off-site. S3 being down makes a save partial, it does not stop it: nothing is ever
+    stored over an object that is there.
+    """
+    try:
+        return name in {copy.name for copy in await context.store.copies(context.cluster.name)}
+    except BotError:
+        return False
 
 
 def _lines(seen: tuple[NodeFacts, ...]) -> tuple[str, ...]:
