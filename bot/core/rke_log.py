@@ -162,10 +162,10 @@ def meaning(text: str) -> str:
     return ""
 
 
-def progress(version: str, output: str) -> Mapping[str, str]:
+def progress(output: str) -> Mapping[str, str]:
     """What each node is at, in a word or two; "rke" for what concerns no single node. Works for every family of rke."""
     nodes: dict[str, _Node] = {}
-    phase = f"rke {version}"
+    phase = ""
     for line in lines(output):
         if found := _PHASE.search(line.text):
             phase = next(part for part in found.groups() if part).strip(" .")
@@ -178,7 +178,7 @@ def progress(version: str, output: str) -> Mapping[str, str]:
         elif line.host and (word := _word(line.text)):
             _set(nodes, line, word)
     words = {host: node.shown for host, node in nodes.items() if node.word}
-    return words or {"rke": phase}
+    return ({"rke": phase} if phase else {}) | words
 
 
 @dataclass(slots=True)

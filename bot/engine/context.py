@@ -68,7 +68,7 @@ class Detached(Protocol):
     async def before(self, context: Context) -> None:
         """What is done on the nodes right before the launch; idempotent."""
 
-    def progress(self, version: str, output: str) -> Mapping[str, str]:
+    def progress(self, output: str) -> Mapping[str, str]:
         """Progress lines from the output so far."""
 
     def result(self, status: int, output: str, etcd_nodes: Collection[str]) -> Data:

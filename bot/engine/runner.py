@@ -279,16 +279,12 @@ class Runner:
         if seen.output:
             await self.tools.side.output(attempt, offset - len(seen.output), seen.output)
         command = DETACHED[self.job.steps[index].step.kind]
-        for key, words in command.progress(self._rke_version(), output).items():
+        for key, words in command.progress(output).items():
             await self.context.say(key, words)
         if seen.state is AttemptState.RUNNING:
             await self.heart.pause(_POLL)
         elif offset >= seen.size:
             await self._ended(index, seen.status or 0, output)
-
-    def _rke_version(self) -> str:
-        pinned = self.job.plan.pins.get("rke_version") if self.job.plan else ""
-        return str(pinned or self.job.result("check").get("rke", ""))
 
     async def _ended(self, index: int, status: int, output: str) -> None:
         try:

@@ -38,9 +38,9 @@ class RkeCommand:
         if self.clean:
             await remove_leftovers(context)
 
-    def progress(self, version: str, output: str) -> Mapping[str, str]:
+    def progress(self, output: str) -> Mapping[str, str]:
         """Progress words per node, from rke's log so far."""
-        return rke_log.progress(version, output)
+        return rke_log.progress(output)
 
     def result(self, status: int, output: str, etcd_nodes: Collection[str]) -> Data:
         """The step's result; NeedsPerson with rke's words when it failed. A lenient command's files are judged
@@ -52,7 +52,9 @@ class RkeCommand:
             raise NeedsPerson(log.error or f"rke ended with status {status}.", log.meaning, tail)
         if self.whole and (lost := [node for node in etcd_nodes if node in log.skipped]):
             what = f"rke ended with status {status} but left out {', '.join(lost)}: etcd is restored without it."
-            raise NeedsPerson(what, "Bring it back, then run the step again: rke then restores every node anew.", tail)
+            raise NeedsPerson(
+                what, "Bring it back, then run the step again: rke then restores every node anew.", log.warnings
+            )
         error = log.error if status else ""
         return {"status": status, "warnings": log.warnings, "tail": tail, "error": error, "meaning": log.meaning}
 
