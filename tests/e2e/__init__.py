@@ -1,0 +1,1 @@
+"""The real bot, as processes of its own, against a whole lab: what people type, see and get."""
