@@ -7,9 +7,9 @@ from typing import Final
 
 import structlog
 
-from bot.core import plans, recovery, verdicts
+from bot.core import plans, recovery, rke_log, verdicts
 from bot.core.cluster import Cluster
-from bot.core.events import Data, Draft, EventType, Json
+from bot.core.events import Data, Draft, EventType
 from bot.core.job import Job, StepState
 from bot.core.plans import Kind
 from bot.core.transitions import Phase
@@ -106,7 +106,7 @@ class Runner:
         """One operation. What may work later is tried again, then given up; a broken invariant is passed on."""
         try:
             await self._do(step)
-            self.silent_since = 0
+            await self._answered(step)
         except Conflict:
             await self._again()
         except Fenced as error:
@@ -117,6 +117,16 @@ class Runner:
             raise
         except BotError as error:
             await self._give_up(step, error)
+        except Exception as error:  # noqa: BLE001 - a mistake of ours must reach a person, not come back under every lease
+            _log.exception("broken", job=self.job.id, operation=type(step).__name__)
+            what = f"The bot itself failed ({type(error).__name__})."
+            await self._give_up(step, NeedsPerson(what, "Its log says more."))
+
+    async def _answered(self, step: recovery.Next) -> None:
+        """Patience begins anew. Raising the fence alone proves nothing: the silent command may be another one."""
+        if self.silent_since and not isinstance(step, recovery.RaiseFence):
+            self.silent_since = 0
+            await self._begin()
 
     async def _silence(self, step: recovery.Next, error: Retryable) -> None:
         """Nothing is known of the operation: take a higher token, so that a late message of ours is refused."""
@@ -141,13 +151,17 @@ class Runner:
             await self.heart.pause(_RETRY)
 
     async def _give_up(self, step: recovery.Next, error: BotError) -> None:
-        """The operation cannot be done: its step has failed, or, outside of a step, a person decides."""
+        """The operation cannot be done. Its step has failed; outside of a step a person decides if there were
+        changes.
+        """
         running = self.job.phase is Phase.RUNNING
-        refused = running and isinstance(step, recovery.Probe) and not isinstance(error, Retryable)
-        if isinstance(step, recovery.Attached | recovery.Probe) and (refused or isinstance(step, recovery.Attached)):
+        if isinstance(step, recovery.Attached):
             await self._step_failed(step.step, error)
+        elif isinstance(step, recovery.Start) and running and not self.job.past_no_return:
+            await self._put_back(EventType.FAILED, error)
         elif self.job.mutated or not running:
-            await self._append(recovery.ask(error.what, error.todo, ()).drafts)
+            lines = error.lines if isinstance(error, NeedsPerson) else ()
+            await self._append(recovery.ask(error.what, error.todo, lines).drafts)
         else:
             await self._append(
                 [Draft(EventType.FAILED, {"what": error.what, "todo": f"Nothing was changed. {error.todo}"})]
@@ -159,6 +173,8 @@ class Runner:
                 await self._append(drafts)
             case recovery.RaiseFence(idle):
                 await self._raise_fence(idle=idle)
+            case recovery.Start(index, number):
+                await self._start(index, number)
             case recovery.Attached(index):
                 await self._attached(index)
             case recovery.Probe(index, attempt):
@@ -190,7 +206,12 @@ class Runner:
         """Outdate earlier owners. A marker this journal does not contain means that Redis was rolled back."""
         token = self.heart.lease.token
         mark = await self.context.site.host.raise_fence()
-        if mark and mark.job == self.job.id and not await self._contains(mark.version, mark.mac):
+        if (
+            self.job.phase is Phase.RUNNING
+            and mark
+            and mark.job == self.job.id
+            and not await self._contains(mark.version, mark.mac)
+        ):
             what = "Redis has lost events of this job: the RKE host has seen more than the journal holds."
             past = self.job.past_no_return or bool(await self.context.site.host.running(self.job.id))
             await self._append(recovery.ask(what, "Look at the cluster before you choose.", (), no_return=past).drafts)
@@ -249,7 +270,7 @@ class Runner:
         if self.job.phase is Phase.AGAIN:
             failed = seen.status != 0 or self.job.steps[index].state is StepState.FAILED
             dead = seen.state is AttemptState.DIED or (seen.state is AttemptState.ENDED and failed)
-            await self._append(recovery.again(self.job, dead=dead).drafts)
+            await self._do(recovery.again(self.job, dead=dead))
             return
         match seen.state:
             case AttemptState.NEVER | AttemptState.DIED if self.job.cancel_at and not self.job.past_no_return:
@@ -257,27 +278,42 @@ class Runner:
             case AttemptState.NEVER:
                 await self._launch(index, attempt)
             case AttemptState.DIED:
-                await self._append(recovery.died(self.job, index).drafts)
+                await self._do(recovery.died(self.job, index))
             case _:
                 await self._follow(index, attempt, seen, output)
 
+    async def _start(self, index: int, attempt: int) -> None:
+        """Record the start of a step. For a command its preconditions come first, and somebody else's rke is waited
+        for: what is recorded as started past the point of no return must really be about to happen.
+        """
+        command = DETACHED.get(self.job.steps[index].step.kind)
+        if command:
+            if await self.context.site.host.busy():
+                await self._wait_for_other_rke()
+                return
+            await self._begin()
+            await self.heart.guard(command.before(self.context))
+        await self._append([Draft(EventType.STEP_STARTED, {"step": index, "attempt": attempt})])
+
+    async def _wait_for_other_rke(self) -> None:
+        await self.context.say("RKE host", "somebody else's rke is running; waiting for it")
+        await self.heart.pause(_RETRY)
+        await self._read()
+
     async def _launch(self, index: int, attempt: Attempt) -> None:
         command = DETACHED[self.job.steps[index].step.kind]
-        await self._begin()
-        await self.heart.guard(command.before(self.context))
         answer = await self.context.site.host.launch(attempt, command.arguments(self.context))
         _log.info("launch", job=self.job.id, step=index, attempt=attempt.attempt, answer=answer.value)
         if answer is Launch.BUSY:
-            await self.context.say("RKE host", "somebody else's rke is running; waiting for it")
-            await self.heart.pause(_RETRY)
+            await self._wait_for_other_rke()
 
     async def _follow(self, index: int, attempt: Attempt, seen: Observation, output: str) -> None:
         """Take in new output; when the command has ended and all of it is read, end the step."""
         offset = self.following.get(attempt, (0, ""))[0] + len(seen.output)
-        output += seen.output.decode(errors="replace")
-        self.following[attempt] = offset, output
         if seen.output:
             await self.tools.side.output(attempt, offset - len(seen.output), seen.output)
+        output += seen.output.decode(errors="replace")
+        self.following[attempt] = offset, output
         command = DETACHED[self.job.steps[index].step.kind]
         for key, words in command.progress(output).items():
             await self.context.say(key, words)
@@ -291,30 +327,57 @@ class Runner:
             nodes = plans.strings(self.job.plan.notes.get("etcd_nodes", ())) if self.job.plan else ()
             result = DETACHED[self.job.steps[index].step.kind].result(status, output, nodes)
         except BotError as error:
-            await self._step_failed(index, error)
+            await self._step_failed(index, error, {"destroyed": rke_log.read(output).destroyed})
             return
         await self._step_succeeded(index, result)
 
     async def _step_succeeded(self, index: int, result: Data) -> None:
-        data: dict[str, Json] = {"step": index, "attempt": self.job.steps[index].attempt, "result": result}
-        await self._append([Draft(EventType.STEP_SUCCEEDED, data)])
+        await self._end_step(index, EventType.STEP_SUCCEEDED, {"result": result})
+        await self._begin()  # or the next step would be shown with this one's lines until it says something
 
-    async def _step_failed(self, index: int, error: BotError) -> None:
+    async def _step_failed(self, index: int, error: BotError, result: Data | None = None) -> None:
         lines = error.lines if isinstance(error, NeedsPerson) else ()
-        attempt = self.job.steps[index].attempt
-        data: dict[str, Json] = {
-            "step": index,
-            "attempt": attempt,
-            "error": error.what,
-            "todo": error.todo,
-            "lines": lines,
-        }
-        await self._append([Draft(EventType.STEP_FAILED, data)])
+        told = {"error": error.what, "todo": error.todo, "lines": lines, "result": result or {}}
+        await self._end_step(index, EventType.STEP_FAILED, told)
 
-    async def _put_back(self, end: EventType) -> None:
-        done: tuple[str, ...] = await put_back(self.context) if self.job.mutated else ()
+    async def _end_step(self, index: int, end: EventType, told: Data) -> None:
+        """Record how a step ended. A cancel that came meanwhile does not make the result untrue: it is recorded all
+        the same, so that what was done can be put back.
+        """
+        attempt = self.job.steps[index].attempt
+        draft = Draft(end, {"step": index, "attempt": attempt, **told})
+        while True:
+            try:
+                await self._append([draft])
+                return
+            except Conflict:
+                await self._read()
+                run = self.job.steps[index]
+                if (run.state, run.attempt, self.job.phase) != (StepState.RUNNING, attempt, Phase.RUNNING):
+                    raise
+
+    async def _put_back(self, end: EventType, error: BotError | None = None) -> None:
+        done: tuple[str, ...] = await self._undo() if self.job.mutated else ()
         if end is EventType.CANCELLED:
             await self._append([Draft(end, {"done": done})])
             return
+        what, todo, lines = self._why(error)
+        await self._append([Draft(end, {"what": what, "todo": todo, "lines": lines, "done": done})])
+
+    async def _undo(self) -> tuple[str, ...]:
+        """Put back; a person who takes over by hand is told what could not be, instead of being asked again."""
+        try:
+            return await put_back(self.context)
+        except BotError as error:
+            if self.job.phase is not Phase.GIVING_UP or isinstance(error, Fenced):
+                raise
+            return (f"Not everything could be put back: {error}",)
+
+    def _why(self, error: BotError | None) -> tuple[str, str, tuple[str, ...]]:
+        """What the end of a job that failed before the point of no return says."""
+        if self.job.phase is Phase.GIVING_UP:
+            return "A person took over by hand.", "The bot does nothing more on this cluster.", ()
+        if error:
+            return error.what, error.todo, error.lines if isinstance(error, NeedsPerson) else ()
         run = self.job.steps[self.job.current or 0]
-        await self._append([Draft(end, {"what": run.error, "todo": run.todo, "lines": run.lines, "done": done})])
+        return run.error, run.todo, run.lines
