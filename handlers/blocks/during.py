@@ -14,8 +14,8 @@ _CANCEL_SAVE = (
     "rke is not interrupted. The save stops when the running step has ended. Files already written stay on the nodes."
 )
 _CANCEL_RESTORE = (
-    "The data of {cluster} is untouched. The running step ends first, then what was prepared is put back. "
-    "The safety copy stays."
+    "The data of {cluster} is untouched. The running step ends first, then rolling snapshots that it stopped run again. "
+    "The safety copy and the staged files stay."
 )
 
 
@@ -131,7 +131,7 @@ def _no_return(job: Job) -> list[Block]:
     if job.kind is Kind.SAVE or job.plan is None or job.plan.no_return is None:
         return []
     if not job.past_no_return:
-        cancel = "" if job.cancel_at else "Cancel puts everything back."
+        cancel = "" if job.cancel_at else "It can still be cancelled."
         step = job.plan.no_return + 1
         return [
             kit.section(f"*Before the point of no return*, which is step {step}. The cluster serves as before.", cancel)

@@ -94,13 +94,12 @@ def cancelled(job: Job, view: View) -> Draft:
         *([kit.bold("Kept"), kit.bullets([kept])] if kept else []),
     ]
     at = f"Cancelled {words.clock_secs(job.cancel_at)}"
-    after = "everything put back" if restore and job.mutated else "ended"
     blocks = [
         kit.header(f"{job.cluster}: {job.kind} cancelled" + (", data not touched" if restore else "")),
         kit.section(f"*{who} cancelled it {where}{point}.*", served),
         *_and(lists),
         *progress.checklist(job, view),
-        kit.context(f"{at}, {after} {words.clock_secs(job.ended_at)}", facts.people(job)),
+        kit.context(f"{at}, ended {words.clock_secs(job.ended_at)}", facts.people(job)),
     ]
     short = where.partition(" of ")[0]
     return f"{job.cluster}: {job.kind} of {job.snapshot} cancelled {short}. {untouched}", blocks
