@@ -18,8 +18,13 @@ _YML_LIMIT: Final = 1 << 20
 _VERSION: Final = re.compile(r"\bv\d+\.\d+\.\d+\S*")
 _NO_RKE: Final = 81
 _NO_YML: Final = 82
-_DIGEST: Final = """
-digest() { if command -v openssl >/dev/null 2>&1; then openssl dgst -sha256 -r; else sha256sum; fi | cut -c 1-64; }"""
+_UNREADABLE: Final = 83
+_DIGEST: Final = f"""
+digest() {{ # FILE: a digest that cannot be made must not move the lines below it up
+  if command -v openssl >/dev/null 2>&1; then sum=$(openssl dgst -sha256 -r <"$1"); else sum=$(sha256sum <"$1"); fi
+  [ "$sum" ] || {{ printf '%s\\n' "$1"; exit {_UNREADABLE}; }}
+  printf '%.64s\\n' "$sum"
+}}"""
 
 # RKE YML STATE KUBE_CONFIG: five lines, then the yml itself.
 _LOOK: Final = (
@@ -28,8 +33,8 @@ _LOOK: Final = (
 rke=$(command -v "$1") || exit 81
 [ -r "$2" ] || exit 82
 "$rke" --version </dev/null 2>/dev/null | tail -n 1
-digest <"$rke"
-if [ -e "$3" ]; then digest <"$3"; else echo -; fi
+digest "$rke"
+if [ -e "$3" ]; then digest "$3"; else echo -; fi
 if [ -e "$4" ]; then echo yes; else echo -; fi
 cat "$2"
 """
@@ -71,7 +76,7 @@ class SshRkeHost:
         machine = self._host.machine
         argv = script(_LOOK, self._rke, self._yml, self._state, self._kube_config)
         done = await self._host.machines.run(
-            machine, argv, ok=(0, _NO_RKE, _NO_YML), limit=_YML_LIMIT, name=f"{self._rke} --version"
+            machine, argv, ok=(0, _NO_RKE, _NO_YML, _UNREADABLE), limit=_YML_LIMIT, name=f"{self._rke} --version"
         )
         if done.status == _NO_RKE:
             what = f"There is no {self._rke} on the RKE host {machine.address}."
@@ -81,6 +86,10 @@ class SshRkeHost:
         if done.status == _NO_YML:
             what = f"{machine.user} cannot read {self._yml} on the RKE host {machine.address}."
             raise Refused(what, "Correct the path in the configuration, or the file's rights.")
+        if done.status == _UNREADABLE:
+            file = done.stdout.decode(errors="replace").splitlines()[-1]
+            what = f"{machine.user} cannot read {file} on the RKE host {machine.address}."
+            raise Refused(what, "Correct the file's rights: its sha256 is part of every plan.")
         return self._facts(done.stdout)
 
     def _facts(self, output: bytes) -> RkeFacts:
@@ -106,6 +115,12 @@ class SshRkeHost:
         """See the port. A copy of that suffix with other bytes stays, and a number is appended."""
         done = await self._host.run(script(_BACK_UP, suffix, self._yml, self._state))
         return tuple(done.stdout.decode().splitlines())
+
+    async def busy(self) -> bool:
+        """See the port. Where the lock file cannot be opened, the launch says why."""
+        argv = script('[ -e "$1" ] || exit 0; exec 8<"$1" || exit 0; flock -s -n 8', f"{self._yml}.lock")
+        done = await self._host.machines.run(self._host.machine, argv, ok=(0, 1), name="look at the cluster's lock")
+        return done.status == 1
 
     async def launch(self, attempt: Attempt, arguments: Sequence[str]) -> Launch:
         """See the port."""

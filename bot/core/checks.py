@@ -64,7 +64,7 @@ class Gathered:
     def members(self) -> tuple[str, ...]:
         """Addresses of the etcd nodes whose etcd runs and can be saved."""
         return tuple(
-            f.node.address for f in self.etcd if f.reachable and _runs(f, "etcd") and f.access is not Access.NONE
+            f.node.address for f in self.etcd if f.reachable and runs(f, "etcd") and f.access is not Access.NONE
         )
 
     @property
@@ -79,9 +79,15 @@ class Gathered:
         return snapshots.best(intact) if intact else None
 
 
+_REPLACED: Final = frozenset(
+    f"old-{name}"
+    for name in ("etcd", "kubelet", "kube-proxy", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+)  # rke renames what it replaces
+
+
 def leftovers(containers: Mapping[str, Container]) -> tuple[str, ...]:
     """Names of rke's helper containers that earlier runs have left on a node."""
-    return tuple(sorted(name for name in containers if name in LEFTOVERS or name.startswith("old-")))
+    return tuple(sorted(name for name in containers if name in LEFTOVERS or name in _REPLACED))
 
 
 def _red(check: str, text: str, todo: str) -> Finding:
@@ -96,7 +102,8 @@ def _green(check: str, text: str) -> Finding:
     return Finding(check, Level.GREEN, text)
 
 
-def _runs(facts: NodeFacts, name: str) -> bool:
+def runs(facts: NodeFacts, name: str) -> bool:
+    """Whether that container runs on the node."""
     container = facts.containers.get(name)
     return container is not None and container.running
 
@@ -262,7 +269,7 @@ def _containers(seen: Gathered) -> Iterator[Finding]:
             yield _yellow(f"leftovers:{address}", text, f"Nobody runs rke by hand on the cluster of {address} now.")
         else:
             yield _green(f"leftovers:{address}", f"{names} is left over on {address}. The plan removes it.")
-    if any(_runs(facts, ROLLING) for facts in seen.etcd):
+    if any(runs(facts, ROLLING) for facts in seen.etcd):
         yield _green("rolling", f"{ROLLING} is stopped before the restore; rke starts it again.")
 
 

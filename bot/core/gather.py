@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from bot.core import snapshots
-from bot.core.checks import CHECKS, Gathered
+from bot.core.checks import CHECKS, ROLLING, Gathered, runs
 from bot.core.cluster import Cluster
 from bot.core.events import Json
 from bot.core.facts import ClusterYml, Copy, NodeFacts, RkeFacts
@@ -104,6 +104,7 @@ def _notes(seen: Gathered) -> dict[str, Json]:
         "copy": snapshots.copy_to_json(source) if source else None,
         "etcd_nodes": [facts.node.address for facts in seen.etcd],
         "nodes": [{"address": n.address, "roles": sorted(n.roles)} for n in seen.yml.nodes],
+        "rolling": [facts.node.address for facts in seen.etcd if runs(facts, ROLLING)],
         "kubernetes_version": seen.yml.kubernetes_version,
         "taken_at": min(same, default=0),
         "stale": seen.run_active,

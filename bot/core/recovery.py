@@ -36,6 +36,14 @@ class Append:
 
 
 @dataclass(frozen=True, slots=True)
+class Start:
+    """Start that attempt of a step; a detached one only when its preconditions hold and nobody else's rke runs."""
+
+    step: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
 class Attached:
     """Carry out the running step; it is a read or idempotent, so that it may have been begun before."""
 
@@ -62,7 +70,7 @@ class Conclude:
     """All steps are done: judge the results and end the job."""
 
 
-Next = Release | RaiseFence | Append | Attached | Probe | PutBack | Conclude
+Next = Release | RaiseFence | Append | Start | Attached | Probe | PutBack | Conclude
 
 CHOICES = ("again", "hand-over")
 
@@ -123,7 +131,7 @@ def _start(job: Job, me: Standing, index: int) -> Next:
         return ask(what, "Choose again to go on with the approved plan.", ())
     if not me.fenced and job.steps[index].step.mutating:
         return RaiseFence(idle=False)
-    return _event(EventType.STEP_STARTED, step=index, attempt=job.steps[index].attempt + 1)
+    return Start(index, job.steps[index].attempt + 1)
 
 
 def _failed(job: Job, run: StepRun) -> Next:
@@ -133,20 +141,25 @@ def _failed(job: Job, run: StepRun) -> Next:
 
 
 def _again(job: Job, me: Standing) -> Next:
+    cancel = job.cancel_at > 0 and not job.past_no_return
     if not me.fenced:
-        return RaiseFence(idle=False)
+        return RaiseFence(idle=cancel)
+    if cancel:
+        return PutBack(EventType.CANCELLED)
     index = job.current
     if index is None:
         return Conclude()
     run = job.steps[index]
     if run.attempt and run.step.detached:
         return Probe(index, run.attempt)
-    return _event(EventType.STEP_STARTED, step=index, attempt=run.attempt + 1)
+    return Start(index, run.attempt + 1)
 
 
-def _giving_up(_job: Job, me: Standing) -> Next:
+def _giving_up(job: Job, me: Standing) -> Next:
     if not me.fenced:
         return RaiseFence(idle=True)
+    if job.mutated and not job.past_no_return:
+        return PutBack(EventType.FAILED)
     return _event(
         EventType.FAILED, what="A person took over by hand.", todo="The bot does nothing more on this cluster."
     )
@@ -160,18 +173,20 @@ _PHASES: dict[Phase, Callable[[Job, Standing], Next]] = {
 }
 
 
-def again(job: Job, *, dead: bool) -> Append:
+def again(job: Job, *, dead: bool) -> Append | Start:
     """After a person chose to go on: a new attempt only if the last is proved dead or failed, else it is resumed."""
     index = job.current or 0
     attempt = job.steps[index].attempt
-    return _event(EventType.STEP_STARTED, step=index, attempt=attempt + 1 if dead else max(attempt, 1))
+    if dead:
+        return Start(index, attempt + 1)
+    return _event(EventType.STEP_STARTED, step=index, attempt=max(attempt, 1))
 
 
-def died(job: Job, step: int) -> Append:
+def died(job: Job, step: int) -> Append | Start:
     """A detached command died half-way: run it again if that is harmless, else ask."""
     run = job.steps[step]
     if run.step.after_death is AfterDeath.RERUN:
-        return _event(EventType.STEP_STARTED, step=step, attempt=run.attempt + 1)
+        return Start(step, run.attempt + 1)
     what = f"{run.step.long_title} ended half-way: the RKE host was restarted or the process was killed."
     return ask(what, "Running the step again is the usual way on; it starts from the same snapshot.", ())
 

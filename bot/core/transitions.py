@@ -74,6 +74,7 @@ TABLE: Final[dict[tuple[Phase, str], Phase]] = {
     (_P.AGAIN, _E.CLAIMED): _P.AGAIN,
     (_P.AGAIN, _E.STEP_STARTED): _P.RUNNING,
     (_P.AGAIN, _E.NEEDS_HUMAN): _P.ASKING,
+    (_P.AGAIN, _E.CANCELLED): _P.CANCELLED,
     (_P.GIVING_UP, _E.CLAIMED): _P.GIVING_UP,
     (_P.GIVING_UP, _E.NEEDS_HUMAN): _P.ASKING,
     (_P.GIVING_UP, _E.FAILED): _P.FAILED,
@@ -110,7 +111,7 @@ def writer(event_type: EventType, phase: Phase) -> Writer:
     the job.
     """
     if event_type in (EventType.CANCELLED, EventType.EXPIRED):
-        return Writer.PROGRESS if phase is Phase.RUNNING else Writer.DECIDE
+        return Writer.PROGRESS if phase in (Phase.RUNNING, Phase.AGAIN) else Writer.DECIDE
     return Writer.PROGRESS if event_type in _WORKERS else Writer.DECIDE
 
 

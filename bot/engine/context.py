@@ -5,15 +5,18 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
+import structlog
+
 from bot.core.cluster import Cluster
 from bot.core.events import Data
 from bot.core.facts import ClusterYml, NodeFacts, NodeSpec, RkeFacts
 from bot.core.job import Job
 from bot.core.plans import Plan
 from bot.engine.ports import Node, Side, Site, Store
-from bot.errors import Fatal
+from bot.errors import Fatal, Retryable
 
 Result = TypeVar("Result")
+_log = structlog.get_logger()
 
 
 @dataclass(slots=True)
@@ -43,8 +46,11 @@ class Context:
         return self.seen["host"]
 
     async def say(self, key: str, words: str) -> None:
-        """Show a progress line."""
-        await self.side.line(self.job.id, key, words)
+        """Show a progress line; nothing depends on it, so that a silent Redis is no reason to stop."""
+        try:
+            await self.side.line(self.job.id, key, words)
+        except Retryable as error:
+            _log.info("line_lost", job=self.job.id, key=key, error=str(error))
 
     async def nodes(self, role: str = "") -> tuple[Node, ...]:
         """The cluster's nodes, only those with `role` if given, in the order of the yml."""

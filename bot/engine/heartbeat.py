@@ -6,10 +6,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Self, TypeVar
 
+import structlog
+
 from bot.engine.ports import Lease, Queue
-from bot.errors import Fenced, Retryable
+from bot.errors import BotError, Fenced
 
 Result = TypeVar("Result")
+_log = structlog.get_logger()
 
 
 def obey_cancel() -> None:
@@ -83,7 +86,7 @@ class Heartbeat:
                 await self.renew()
             except Fenced:
                 break
-            except Retryable:
-                continue
+            except BotError as error:
+                _log.warning("not_renewed", scope=self.lease.scope, error=str(error))
         if not self._lost.done():
             self._lost.set_result(None)

@@ -173,6 +173,9 @@ class RkeHost(Protocol):
         equal); the names made.
         """
 
+    async def busy(self) -> bool:
+        """Somebody holds the cluster's lock beside the yml: another rke, or a person's terminal."""
+
     async def launch(self, attempt: Attempt, arguments: Sequence[str]) -> Launch:
         """Start `rke <arguments>` detached in the yml's directory, at most once per attempt. Returns when it
         is recorded as started.

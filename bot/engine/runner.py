@@ -9,7 +9,7 @@ import structlog
 
 from bot.core import plans, recovery, rke_log, verdicts
 from bot.core.cluster import Cluster
-from bot.core.events import Data, Draft, EventType
+from bot.core.events import Data, Draft, EventType, Json
 from bot.core.job import Job, StepState
 from bot.core.plans import Kind
 from bot.core.transitions import Phase
@@ -337,7 +337,7 @@ class Runner:
 
     async def _step_failed(self, index: int, error: BotError, result: Data | None = None) -> None:
         lines = error.lines if isinstance(error, NeedsPerson) else ()
-        told = {"error": error.what, "todo": error.todo, "lines": lines, "result": result or {}}
+        told: dict[str, Json] = {"error": error.what, "todo": error.todo, "lines": lines, "result": result or {}}
         await self._end_step(index, EventType.STEP_FAILED, told)
 
     async def _end_step(self, index: int, end: EventType, told: Data) -> None:
@@ -349,12 +349,13 @@ class Runner:
         while True:
             try:
                 await self._append([draft])
-                return
             except Conflict:
                 await self._read()
                 run = self.job.steps[index]
                 if (run.state, run.attempt, self.job.phase) != (StepState.RUNNING, attempt, Phase.RUNNING):
                     raise
+            else:
+                return
 
     async def _put_back(self, end: EventType, error: BotError | None = None) -> None:
         done: tuple[str, ...] = await self._undo() if self.job.mutated else ()

@@ -14,7 +14,7 @@ from bot.engine.heartbeat import Heartbeat
 from bot.engine.ports import Index, Lane, Lease, Queue
 from bot.engine.reads import Reader
 from bot.engine.runner import Runner, Tools
-from bot.errors import BotError, Fenced
+from bot.errors import BotError, Fatal, Fenced
 
 _log = structlog.get_logger()
 _IDLE: Final = 0.5  # an idle worker tries twice a second; the wake list is only a hint
@@ -87,7 +87,11 @@ class Worker:
                 continue
 
     async def _expire(self, job_id: str) -> None:
-        page = await self.tools.journal.read(job_id)
+        try:
+            page = await self.tools.journal.read(job_id)
+        except Fatal as error:  # one broken journal must not keep the others from expiring
+            _log.error("journal_broken", job=job_id, error=str(error))
+            return
         job = page.job
         if job.phase is not Phase.RUNNING and (over := approvals.expired(job, page.now)):
             await self.tools.journal.decide(page, CLOCK, [over])

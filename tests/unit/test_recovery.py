@@ -15,6 +15,7 @@ from bot.core.recovery import (
     RaiseFence,
     Release,
     Standing,
+    Start,
     again,
     died,
     think,
@@ -29,6 +30,8 @@ NEW_OWNER = Standing(claimed=False, fenced=False, run_id=RUN, now=100.0, lost_fo
 
 def recorded(step: Next) -> EventType:
     """The type of the one event that is to be appended."""
+    if isinstance(step, Start):
+        return EventType.STEP_STARTED
     assert isinstance(step, Append)
     (draft,) = step.drafts
     return draft.type
@@ -137,12 +140,30 @@ def test_again_reads_the_host_before_it_repeats() -> None:
     assert think(chosen("again"), FENCED) == Probe(4, 1)
 
 
-@pytest.mark.parametrize(("dead", "attempt"), [(True, 2), (False, 1)])
-def test_only_a_dead_attempt_makes_a_new_one(*, dead: bool, attempt: int) -> None:
+def test_only_a_dead_attempt_makes_a_new_one() -> None:
     """Rule `again`: an attempt that still runs, or that succeeded after all, is resumed."""
-    step = again(chosen("again"), dead=dead)
+    assert again(chosen("again"), dead=True) == Start(4, 2)
+    step = again(chosen("again"), dead=False)
+    assert isinstance(step, Append)
     after = append(chosen("again"), step.drafts, by="", at=100.0)
-    assert (after.steps[4].attempt, after.steps[4].state, after.phase) == (attempt, StepState.RUNNING, Phase.RUNNING)
+    assert (after.steps[4].attempt, after.steps[4].state, after.phase) == (1, StepState.RUNNING, Phase.RUNNING)
+
+
+def test_again_after_a_cancel_puts_back() -> None:
+    """The putting back of a cancel failed and somebody chose to go on: that means to put back, not to start a step."""
+    job = add(running(done=3), EventType.CANCEL_REQUESTED)
+    job = add(job, EventType.NEEDS_HUMAN, what="docker failed", choices=["again", "hand-over"])
+    job = add(job, EventType.HUMAN_CHOICE, choice="again", answers=job.version)
+    assert think(job, FRESH) == RaiseFence(idle=True)
+    assert think(job, FENCED) == PutBack(EventType.CANCELLED)
+    assert add(job, EventType.CANCELLED, done=[]).phase is Phase.CANCELLED
+
+
+def test_giving_up_before_the_point_of_no_return_puts_back() -> None:
+    """Whoever takes over gets the cluster as it was."""
+    job = add(running(done=2, started=True), EventType.NEEDS_HUMAN, what="stuck", choices=["again", "hand-over"])
+    job = add(job, EventType.HUMAN_CHOICE, choice="hand-over", answers=job.version)
+    assert think(job, FENCED) == PutBack(EventType.FAILED)
 
 
 def test_giving_up_waits_until_nothing_runs() -> None:

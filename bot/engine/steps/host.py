@@ -10,6 +10,7 @@ from bot.core.events import Data
 from bot.core.plans import strings
 from bot.engine.context import Context, each
 from bot.engine.ports import Node
+from bot.engine.steps import copies
 from bot.errors import NeedsPerson
 
 _TAIL_LINES = 8
@@ -17,9 +18,9 @@ _TAIL_LINES = 8
 
 @dataclass(frozen=True, slots=True)
 class RkeCommand:
-    """One rke command as a detached step. With `clean` the helper containers of earlier runs are removed right
-    before it is launched: they block or falsify a run (pitfalls F4, F26). A `whole` one has failed when it left out an
-    etcd node: rke v0.1.x says status 0 then, and that node would come back as a stranger (pitfalls F24).
+    """One rke command as a detached step. With `clean` the helper containers of earlier runs are removed right before
+    it is launched: they block or falsify a run (pitfalls F4, F26). A `whole` one has failed when it left out an etcd
+    node: rke v0.1.x says status 0 then, and that node would come back as a stranger (pitfalls F24).
     """
 
     words: tuple[str, ...]
@@ -27,6 +28,7 @@ class RkeCommand:
     clean: bool
     lenient: bool = False
     whole: bool = False
+    tolerated: str = ""  # an error with these words is a result: it says that a worker was left out
 
     def arguments(self, context: Context) -> Sequence[str]:
         """What follows `rke`: the config is named without its directory, as rke runs in it."""
@@ -34,9 +36,14 @@ class RkeCommand:
         return (*self.words, *name, "--config", posixpath.basename(context.cluster.yml))
 
     async def before(self, context: Context) -> None:
-        """Remove helper containers of earlier runs."""
+        """The preconditions, right before the launch. A save removes only helpers that do not run: a running one may
+        be somebody's. A restore demands every etcd and controlplane node and the approved bytes, yml and rke once
+        more.
+        """
+        if self.whole:
+            await demand_as_approved(context)
         if self.clean:
-            await remove_leftovers(context)
+            await remove_leftovers(context, running=self.whole)
 
     def progress(self, output: str) -> Mapping[str, str]:
         """Progress words per node, from rke's log so far."""
@@ -48,7 +55,7 @@ class RkeCommand:
         """
         log = rke_log.read(output)
         tail = tuple(output.splitlines()[-_TAIL_LINES:])
-        if status and not self.lenient:
+        if status and not self.lenient and not (self.tolerated and self.tolerated in log.error):
             raise NeedsPerson(log.error or f"rke ended with status {status}.", log.meaning, tail)
         if self.whole and (lost := [node for node in etcd_nodes if node in log.skipped]):
             what = f"rke ended with status {status} but left out {', '.join(lost)}: etcd is restored without it."
@@ -61,7 +68,7 @@ class RkeCommand:
 
 SAVE = RkeCommand(("etcd", "snapshot-save"), named=True, clean=True, lenient=True)
 RESTORE = RkeCommand(("etcd", "snapshot-restore"), named=True, clean=True, whole=True)
-UP = RkeCommand(("up",), named=False, clean=False)
+UP = RkeCommand(("up",), named=False, clean=False, tolerated="Provisioning incomplete")
 
 
 async def prepare(context: Context) -> Data:
@@ -69,7 +76,7 @@ async def prepare(context: Context) -> Data:
     backups = await context.site.host.back_up(context.job.id)
     await context.say("RKE host", "yml and state backed up")
     stopped = await stop_rolling(context)
-    removed = await remove_leftovers(context)
+    removed = await remove_leftovers(context, running=True)
     return {"backups": backups, "stopped": stopped, "removed": removed}
 
 
@@ -90,21 +97,45 @@ async def stop_rolling(context: Context) -> tuple[str, ...]:
     return tuple(address for address, stopped in answers.items() if stopped is True)
 
 
-async def start_rolling(context: Context, nodes: Sequence[str]) -> None:
-    """Start the rolling snapshots that `stop_rolling` stopped."""
+async def start_rolling(context: Context, nodes: Sequence[str]) -> tuple[str, ...]:
+    """Start the rolling snapshots of these nodes where they do not run; the nodes where they were started."""
 
-    async def start(node: Node) -> None:
+    async def start(node: Node) -> bool:
+        found = (await node.containers()).get(ROLLING)
+        if found is None or found.running:
+            return False
         _judge(node, await node.restart([ROLLING]))
+        return True
 
     answers = await each([node for node in await context.nodes("etcd") if node.spec.address in nodes], start)
     _raise_first(answers)
+    return tuple(address for address, started in answers.items() if started is True)
 
 
-async def remove_leftovers(context: Context) -> tuple[str, ...]:
-    """Remove rke's helper containers from every node that answers; "ADDRESS NAME" of each that was there."""
+async def demand_as_approved(context: Context) -> None:
+    """Refuse to go on unless the cluster is as it was approved: nothing may be restored onto less, or from other
+    bytes.
+    """
+    facts, yml = await context.look()
+    pins = context.plan.pins
+    wrong = [name for name, now in (("yml", facts.yml_sha256), ("rke", facts.binary_sha256)) if pins.get(name) != now]
+    lines = [f"{name} is not the approved one" for name in wrong]
+    needed = [seen for seen in await context.facts(yml.nodes) if seen.node.roles & {"etcd", "controlplane"}]
+    lines += [f"{seen.node.address}  {seen.error}" for seen in needed if not seen.reachable]
+    if lines:
+        what = "Not everything that the restore needs is as it was approved."
+        raise NeedsPerson(what, "Mend what stands below, then go on.", tuple(lines))
+    await copies.stage(context)
+
+
+async def remove_leftovers(context: Context, *, running: bool) -> tuple[str, ...]:
+    """Remove rke's helper containers, also those that are `running`, from every node that answers; "ADDRESS NAME" of
+    each that was removed.
+    """
 
     async def clean(node: Node) -> tuple[str, ...]:
-        there = leftovers(await node.containers())
+        found = await node.containers()
+        there = [name for name in leftovers(found) if running or not found[name].running]
         if there:
             _judge(node, await node.remove(there))
         return tuple(f"{node.spec.address} {name}" for name in there)
@@ -118,14 +149,18 @@ async def remove_leftovers(context: Context) -> tuple[str, ...]:
 
 
 async def put_back(context: Context) -> tuple[str, ...]:
-    """Undo what the steps before the point of no return did; one line per thing, for the end's message."""
-    stopped = strings(context.job.result("prepare").get("stopped", ()))
+    """Undo what the steps before the point of no return did; one line per thing, for the end's message. What they had
+    done is looked up on the nodes, since a step that was broken off has no result.
+    """
+    began = {run.step.kind for run in context.job.steps if run.attempt}
     done = []
-    if stopped:
-        await start_rolling(context, stopped)
-        done.append(f"Rolling snapshots run again on {', '.join(stopped)}.")
+    if "prepare" in began:
+        started = await start_rolling(context, strings(context.plan.notes.get("rolling", ())))
+        done += [f"Rolling snapshots run again on {', '.join(started)}."] if started else []
     if context.job.result("safety_copy").get("copy"):
         done.append(f"The safety copy safety-{context.job.id} was kept.")
+    if "stage" in began:
+        done.append(f"The chosen copy of {context.job.snapshot} stays on the etcd nodes.")
     return tuple(done)
 
 

@@ -1,8 +1,10 @@
 """The first steps of a restore: is everything as it was approved, and is there a way back?"""
 
+from collections.abc import Mapping
+
 from bot.core import snapshots
 from bot.core.events import Data
-from bot.core.facts import Copy, Member
+from bot.core.facts import Copy, Integrity, Member
 from bot.core.findings import Level
 from bot.core.gather import drift
 from bot.engine.context import Context, each
@@ -43,11 +45,24 @@ async def safety_copy(context: Context) -> Data:
             return {"copy": None, "on": [], "off_site": False, "problem": "no etcd member answers"}
         raise NeedsPerson("No etcd member answers, so there is no safety copy.", "Nothing was changed.", problems)
     best = max(alive, key=lambda found: found.revision)
+    if kept := await _kept(nodes, name):
+        best = next(member for member in alive if member.address == kept)
     await context.say(best.address, "saving")
     copy = await nodes[best.address].safety_copy(name)
     await context.say(best.address, f"saved, {copy.integrity.value}")
     problem = await _off_site(context, nodes[best.address], copy)
     return {"copy": snapshots.copy_to_json(copy), "on": [best.address], "off_site": not problem, "problem": problem}
+
+
+async def _kept(nodes: Mapping[str, Node], name: str) -> str:
+    """Where a broken-off earlier attempt has left an intact safety copy, "" if nowhere: there must not be two."""
+
+    async def look(node: Node) -> Copy | None:
+        return await node.check_copy(name)
+
+    answers = await each(tuple(nodes.values()), look)
+    found = (a for a, copy in answers.items() if isinstance(copy, Copy) and copy.integrity is Integrity.INTACT)
+    return next(found, "")
 
 
 async def _off_site(context: Context, node: Node, copy: Copy) -> str:

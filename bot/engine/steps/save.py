@@ -43,6 +43,10 @@ async def _check_name(context: Context, ready: list[NodeFacts]) -> None:
         return {copy.name for copy in await node.copies()}
 
     answers = await each([context.site.node(node.node) for node in ready], names)
+    silent = [f"{address}  {answer}" for address, answer in answers.items() if isinstance(answer, Exception)]
+    if silent:
+        what = f"It cannot be said whether a snapshot {name} is on these nodes, and rke would overwrite it."
+        raise NeedsPerson(what, "Nothing was saved. Mend what stands below, then save again.", tuple(silent))
     places = [address for address, found in answers.items() if isinstance(found, set) and name in found]
     if await _off_site(context, name):
         places.append(S3)
