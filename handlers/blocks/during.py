@@ -14,8 +14,8 @@ _CANCEL_SAVE = (
     "rke is not interrupted. The save stops when the running step has ended. Files already written stay on the nodes."
 )
 _CANCEL_RESTORE = (
-    "The data of {cluster} is untouched. The running step ends first, then rolling snapshots that it stopped run again. "
-    "The safety copy and the staged files stay."
+    "The data of {cluster} is untouched. The running step ends first, then rolling snapshots that it stopped run "
+    "again. The safety copy and the staged files stay."
 )
 
 
