@@ -11,6 +11,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.core.approvals import VoteCode
+from bot.core.cluster import Cluster
 from bot.core.commands import Command, Help, List, Save, Status
 from bot.core.job import Job
 from bot.core.transitions import Phase
@@ -113,7 +114,12 @@ class Buttons:
         return Said(blocks.plan_again_answer(answer))
 
     async def _choose(self, caller: Caller, value: Ids) -> Said:
-        job, person = await self.voter(caller, value)
+        """An approver of its plan answers for a restore; a save has no plan to approve, so its roles decide."""
+        job = await self._job(value)
+        if job.policy is None:
+            person = await self._commands.person(caller, self._cluster(job), live=True)
+        else:
+            job, person = await self.voter(caller, value)
         version, choice = value.get("v"), str(value.get("choice", ""))
         answer = await self._usecases.choose(person, job.id, version if isinstance(version, int) else 0, choice)
         return Said(blocks.choice_answer(answer))
@@ -153,10 +159,13 @@ class Buttons:
         return job
 
     async def _person(self, caller: Caller, value: Ids) -> Person:
-        cluster = self._usecases.clusters.get((await self._job(value)).cluster)
+        return await self._commands.person(caller, self._cluster(await self._job(value)))
+
+    def _cluster(self, job: Job) -> Cluster:
+        cluster = self._usecases.clusters.get(job.cluster)
         if cluster is None:
-            raise Refused("The cluster of this job is not configured any more.")
-        return await self._commands.person(caller, cluster)
+            raise Refused(f"The cluster {job.cluster} of this job is not configured any more.")
+        return cluster
 
     async def _open(self, caller: Caller, modal: Modal) -> None:
         """Open a modal: the trigger is good for 3 s and one use."""

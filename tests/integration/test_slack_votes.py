@@ -9,7 +9,7 @@ from bot.core.events import EventType, Json
 from bot.core.job import Job
 from bot.core.transitions import Phase
 from handlers.blocks import ACK_BLOCK, REASON_BLOCK
-from tests.integration.slack_side import FENCED, RED, YELLOW, SlackSide, Transport, lab
+from tests.integration.slack_side import COMMAND, FENCED, RED, YELLOW, SlackSide, Transport, lab
 from tests.lab.slack import Message, User, View
 
 
@@ -234,3 +234,23 @@ async def test_a_deny_from_the_direct_message_is_answered_there(alone: SlackSide
     await alone.workspace.wait_for(lambda: "Your deny ended this restore" in alone.bob.dms[-1].text)
     await alone.workspace.wait_for(lambda: "vote." not in str(dm.blocks))
     assert await phase(alone, job) is Phase.DENIED
+
+
+async def test_a_question_of_a_save_is_answered_by_who_may_save_through_a_group(alone: SlackSide) -> None:
+    """A save has no plan and no approvers: the role on the cluster decides, and it is given to a group here."""
+    await alone.alice.slash(alone.ops, COMMAND, "save before-upgrade")
+    (job_id,) = await alone.index.open_jobs()
+    message = await alone.see("before-upgrade")
+    lease = await alone.claim()
+    await alone.work(lease, (EventType.CLAIMED, {"lost_for": 0}), (EventType.STEP_STARTED, {"step": 0, "attempt": 1}))
+    question: dict[str, Json] = {"what": "It is not known.", "choices": ["again", "hand-over"], "no_return": False}
+    job = await alone.work(lease, (EventType.NEEDS_HUMAN, question))
+    await alone.queue.release(lease)
+    await alone.workspace.wait_for(lambda: "human.choose.1" in str(message.blocks))
+    old = message.stale_copy()
+    await alone.dave.click(old, "human.choose.1")
+    await whispered(alone, alone.dave, "who may save here decides")
+    assert (await alone.bob.click(old, "human.choose.1")).ok
+    await whispered(alone, alone.bob, "Recorded: your choice")
+    assert job.id == job_id
+    assert await phase(alone, job) is Phase.AGAIN
