@@ -23,8 +23,6 @@ class Call(Protocol):
     argv: Sequence[str]
     cwd: str
     stdin: int
-    stdout: int
-    stderr: int
 
     async def out(self, data: bytes | str) -> None:
         """Write to the caller's stdout."""
@@ -36,7 +34,14 @@ class Call(Protocol):
         """Return when the caller went away before the answer."""
 
 
-Handler = Callable[[Call], Awaitable[int]]
+class PipedCall(Call, Protocol):
+    """A call whose output descriptors a program may be given."""
+
+    stdout: int
+    stderr: int
+
+
+Handler = Callable[[PipedCall], Awaitable[int]]
 """Carries out a call and returns its exit status."""
 
 

@@ -11,10 +11,11 @@ from pathlib import Path
 import asyncssh
 
 from tests.lab.nodes import stub
-from tests.lab.nodes.gate import Call, Gate, Handler
+from tests.lab.nodes.direct import Direct
+from tests.lab.nodes.gate import Gate, Handler, PipedCall
 from tests.lab.nodes.paths import MachinePaths
 from tests.lab.nodes.processes import Warden, spawn
-from tests.lab.nodes.scripts import ID, write_script
+from tests.lab.nodes.scripts import ID, SHEBANG, write_script
 from tests.lab.nodes.sshd import Sshd
 from tests.lab.nodes.standins import write_curl, write_df
 from tests.lab.nodes.sudo import Sudo
@@ -44,7 +45,7 @@ class Host:
         self.user = USER
         self.paths = MachinePaths(site.base / name)
         self.env: dict[str, str] = {}
-        self.sshd = Sshd(address, PORT, USER, self._start_command)
+        self.sshd = Sshd(address, PORT, USER, self._start_command, self._direct)
         self.sshd.accepted_keys.append(site.client_key.convert_to_public())
         self.sudo = Sudo(self.paths, lambda: self.environment(root=True))
         self._gate = Gate(site.warden.directory / f"{name}.sock", self._handlers())
@@ -102,6 +103,7 @@ class Host:
     async def stop(self) -> None:
         """Close the server and kill whatever runs here."""
         await self.sshd.close()
+        await self.sshd.drop_background()
         self.site.warden.sweep(self.name)
         await self._gate.stop()
 
@@ -171,6 +173,10 @@ class Host:
 
     # --- inside -------------------------------------------------------------------------------------------
 
+    def _direct(self, command: str) -> Direct | None:
+        """How to carry out a command without a shell; None when one is needed."""
+        return None
+
     async def _start_command(self, command: str) -> asyncio.subprocess.Process:
         self.paths.refresh_user_view()
         return await spawn(
@@ -184,7 +190,7 @@ class Host:
     def _handlers(self) -> dict[str, Handler]:
         return {"sudo": self._sudo}
 
-    async def _sudo(self, call: Call) -> int:
+    async def _sudo(self, call: PipedCall) -> int:
         return await self.sudo(call)
 
     def _write_programs(self) -> None:
@@ -199,6 +205,13 @@ class Host:
 
     def write_stub(self, path: Path, kind: str) -> None:
         """Write a program that hands its call to the lab."""
+        write_script(path, self._stub(kind))
+
+    def has_stub(self, path: Path, kind: str) -> bool:
+        """Whether the program is still the one the lab wrote; a test may have put another in its place."""
+        return path.exists() and path.read_text() == f"{SHEBANG}{self._stub(kind)}"
+
+    def _stub(self, kind: str) -> str:
         interpreter, script = shlex.quote(sys.executable), shlex.quote(str(Path(stub.__file__)))
         socket = shlex.quote(str(self._gate.path))
-        write_script(path, f'exec {interpreter} -S -E -I {script} {kind} {socket} "$@"\n')
+        return f'exec {interpreter} -S -E -I {script} {kind} {socket} "$@"\n'

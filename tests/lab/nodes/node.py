@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.lab.nodes import etcdhttp
 from tests.lab.nodes.apiserver import ApiServer
+from tests.lab.nodes.direct import Direct, docker_words
 from tests.lab.nodes.docker.cli import Docker
 from tests.lab.nodes.docker.engine import Engine, Place
 from tests.lab.nodes.docker.images import known
@@ -194,7 +195,15 @@ class Node(Host):
         return {**super()._handlers(), "docker": self._docker}
 
     async def _docker(self, call: Call) -> int:
+        """Through the stub: the shell's words lead to the lab's directories, Docker's own shall not."""
+        call.argv = [self.paths.canonical(word) for word in call.argv]
         return await self.docker(call)
+
+    def _direct(self, command: str) -> Direct | None:
+        words = docker_words(command)
+        if words is None or not self.has_stub(self.bin / "docker", "docker"):
+            return None
+        return Direct(words, str(self.home), self.docker)
 
     async def _container_started(self, container: Container) -> None:
         if _runs(container, "kube-apiserver"):

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+SHEBANG = "#!/bin/sh\n"
+
 ID = """case "$*" in
 -u) echo {uid} ;;
 -un) echo {user} ;;
@@ -77,5 +79,5 @@ done
 
 def write_script(path: Path, body: str) -> None:
     """Write an executable sh script."""
-    path.write_text(f"#!/bin/sh\n{body}")
+    path.write_text(f"{SHEBANG}{body}")
     path.chmod(0o755)

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 
 import asyncssh
 
+from tests.lab.nodes.direct import Direct, finish, serve
 from tests.lab.nodes.processes import signal_group
 
 MAX_SESSIONS = 10
@@ -27,7 +28,9 @@ Starter = Callable[[str], Awaitable[asyncio.subprocess.Process]]
 class Sshd:
     """One SSH server on a fixed address; can be closed and opened again under the same host key."""
 
-    def __init__(self, address: str, port: int, user: str, start: Starter) -> None:
+    def __init__(
+        self, address: str, port: int, user: str, start: Starter, direct: Callable[[str], Direct | None]
+    ) -> None:
         self.address = address
         self.port = port
         self.user = user
@@ -36,6 +39,8 @@ class Sshd:
         self.log: list[str] = []
         self.connections: set[asyncssh.SSHServerConnection] = set()
         self._start = start
+        self._direct = direct
+        self._background: set[asyncio.Future[int]] = set()
         self._acceptor: asyncssh.SSHAcceptor | None = None
         self._silent: asyncio.Server | None = None
 
@@ -63,6 +68,13 @@ class Sshd:
             await self._acceptor.wait_closed()
             self._acceptor = None
 
+    async def drop_background(self) -> None:
+        """Forget commands whose clients are gone already."""
+        tasks = list(self._background)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     async def silence(self) -> None:
         """Accept connections and never say a word, as a machine that hangs does."""
         await self.close()
@@ -82,6 +94,14 @@ class Sshd:
             session.exit(1)
             return
         self.log.append(command)
+        direct = self._direct(command)
+        if direct is not None:
+            await serve(session, direct, self._background)
+        else:
+            await self._run(session, command)
+
+    async def _run(self, session: asyncssh.SSHServerProcess[bytes], command: str) -> None:
+        """By a shell."""
         try:
             child = await self._start(command)
         except OSError as error:
@@ -92,15 +112,7 @@ class Sshd:
         await asyncio.gather(_copy(child.stdout, session.stdout), _copy(child.stderr, session.stderr))
         status = await child.wait()
         feeding.cancel()
-        _finish(session, status)
-
-
-def _finish(session: asyncssh.SSHServerProcess[bytes], status: int) -> None:
-    with contextlib.suppress(OSError):
-        if status >= 0:
-            session.exit(status)
-        else:
-            session.exit_with_signal(signal.Signals(-status).name.removeprefix("SIG"))
+        finish(session, status)
 
 
 async def _feed(session: asyncssh.SSHServerProcess[bytes], child: asyncio.subprocess.Process) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import signal
 from collections.abc import Callable, Mapping
 
-from tests.lab.nodes.gate import Call
+from tests.lab.nodes.gate import Call, PipedCall
 from tests.lab.nodes.paths import MachinePaths
 from tests.lab.nodes.processes import signal_group, spawn
 
@@ -19,7 +19,7 @@ class Sudo:
         self._paths = paths
         self._environment = environment
 
-    async def __call__(self, call: Call) -> int:
+    async def __call__(self, call: PipedCall) -> int:
         """Run the command; returns its status, 1 where sudo itself refuses."""
         if not self.allowed:
             await call.err("sudo: a password is required\n")

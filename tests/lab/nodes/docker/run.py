@@ -1,5 +1,6 @@
 """docker create, run, exec, cp, pull: what starts programs and moves files."""
 
+import asyncio
 import os
 import subprocess
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from tests.lab.nodes.docker.engine import DockerError, Engine, NoSuchContainerEr
 from tests.lab.nodes.docker.images import Image, with_tag
 from tests.lab.nodes.docker.model import Bind, Spec
 from tests.lab.nodes.docker.options import Parsed, UsageError
-from tests.lab.nodes.docker.runtime import Runtime, Sink, StartError
+from tests.lab.nodes.docker.runtime import Runtime, Sink, StartError, forward
 from tests.lab.nodes.docker.sandbox import NotExecutableError, make_bind
 from tests.lab.nodes.gate import Call
 from tests.lab.nodes.processes import spawn
@@ -207,9 +208,9 @@ async def _copy(engine: Engine, call: Call, inside: Path, outside: str, *, outwa
         env={"PATH": "/usr/bin:/bin", **engine.place.mark},
         cwd="/",
         stdin=call.stdin,
-        stdout=call.stdout,
-        stderr=call.stderr,
     )
+    write = sink(call)
+    await asyncio.gather(forward(1, child.stdout, write), forward(2, child.stderr, write))
     return 1 if await child.wait() else 0
 
 

@@ -114,7 +114,7 @@ class Runtime:
             stdin=stdin,
         )
         self._helpers.add(child.pid)
-        await asyncio.gather(_forward(1, child.stdout, sink), _forward(2, child.stderr, sink))
+        await asyncio.gather(forward(1, child.stdout, sink), forward(2, child.stderr, sink))
         status = await child.wait()
         self._helpers.discard(child.pid)
         return status if status >= 0 else 128 - status
@@ -173,7 +173,7 @@ class Runtime:
             if sink is not None:
                 await sink(number, data)
 
-        await _forward(number, stream, keep)
+        await forward(number, stream, keep)
 
     def _should_restart(self) -> bool:
         state, (policy, _, limit) = self.container.state, self.container.restart.partition(":")
@@ -224,7 +224,8 @@ class Runtime:
         self._supervisor = None
 
 
-async def _forward(number: int, stream: asyncio.StreamReader | None, sink: Sink) -> None:
+async def forward(number: int, stream: asyncio.StreamReader | None, sink: Sink) -> None:
+    """Copy a process's output to a sink until it ends."""
     assert stream is not None
     while data := await stream.read(64 * 1024):
         await sink(number, data)
