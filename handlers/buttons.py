@@ -136,7 +136,9 @@ class Buttons:
     # --- the same as a command
 
     async def _list(self, caller: Caller, value: Ids) -> Said:
-        return await self._typed(caller, List(str(value.get("cluster", ""))), replaces=caller.ts)
+        """Only a list is renewed in place; what else has the button, a verdict say, must stay."""
+        replaces = caller.ts if value.get(blocks.RENEWS) else ""
+        return await self._typed(caller, List(str(value.get("cluster", ""))), replaces=replaces)
 
     async def _save(self, caller: Caller, value: Ids) -> Said:
         return await self._typed(caller, Save(cluster=str(value.get("cluster", ""))))

@@ -1,7 +1,7 @@
 """Every message of the bot, as pure functions of state: no I/O, no clock, the same input gives the same blocks."""
 
 from handlers.blocks.job import job_message, job_status
-from handlers.blocks.lists import list_empty, list_failed, list_message, query_message, status_message
+from handlers.blocks.lists import RENEWS, list_empty, list_failed, list_message, query_message, status_message
 from handlers.blocks.message import METADATA_EVENT, Block, Message, Reply, View
 from handlers.blocks.modals import (
     ACK_ACTION,
@@ -39,6 +39,7 @@ __all__ = [
     "METADATA_EVENT",
     "REASON_ACTION",
     "REASON_BLOCK",
+    "RENEWS",
     "TOO_SHORT",
     "Block",
     "Message",

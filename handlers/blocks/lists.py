@@ -13,6 +13,7 @@ from handlers.blocks import facts, kit, words
 from handlers.blocks.message import Block, Message
 
 MAX_ROWS: Final = 60
+RENEWS: Final = "renews"  # in a button's value: the answer takes the place of the message it is clicked on
 _TABLE_CHARACTERS: Final = 6_000  # of the rows; the same rows are longer as a list, and a message holds some 11,000
 _MAX_CLUSTERS: Final = 40
 _NOTED: Final = 5
@@ -38,7 +39,7 @@ def list_failed(cluster: str, what: str, todo: str) -> Message:
         kit.header(f"{cluster}: snapshots not known"),
         kit.section("*The list could not be made.* It says nothing about whether there are snapshots."),
         kit.rich(*parts),
-        *kit.actions([_start("list", "Look again", cluster)]),
+        *kit.actions([_look_again(cluster)]),
     ]
     return kit.finished(f"{cluster}: the snapshots could not be listed. {what}", blocks)
 
@@ -61,7 +62,7 @@ def list_message(cluster: str, rows: Sequence[Snapshot], answered: Mapping[str, 
         _table(cluster, shown, len(nodes)),
         *([kit.section(_attention(bad))] if bad else []),
         *_unanswered(answered),
-        *kit.actions([_start("save", "Save now", cluster), _start("list", "Look again", cluster)]),
+        *kit.actions([kit.button("start.save", "Save now", {"cluster": cluster}), _look_again(cluster)]),
         kit.context(
             f"{_who_answered(answered, now)} Intact: the hash at the end of the file matches.",
             "Nodes: etcd nodes that hold a copy.",
@@ -97,8 +98,8 @@ def list_empty(cluster: str, answered: Mapping[str, str], now: float) -> Message
     return kit.finished(f"{cluster} has no snapshot. All nodes and S3 answered. Save one now.", blocks)
 
 
-def _start(what: str, label: str, cluster: str) -> Block:
-    return kit.button(f"start.{what}", label, {"cluster": cluster})
+def _look_again(cluster: str) -> Block:
+    return kit.button("start.list", "Look again", {"cluster": cluster, RENEWS: 1})
 
 
 def _silent(answered: Mapping[str, str]) -> str:

@@ -233,6 +233,21 @@ async def test_a_list_is_posted_for_all_and_renewed_in_place(side: SlackSide) ->
     assert len(side.posts) == 2
 
 
+async def test_a_list_asked_for_below_a_verdict_leaves_the_verdict_alone(side: SlackSide) -> None:
+    """The button stands in a save's last message, which must stay what it is."""
+    await save(side)
+    verdict = await side.see("before-upgrade")
+    ended: dict[str, Json] = {"copies": [], "etcd_nodes": ["1.1.1.1"], "problems": [], "seconds": 9}
+    steps = [event for step in range(4) for event in (started(step), done(step))]
+    await side.work(await side.claim(), CLAIMED, *steps, (_E.SUCCEEDED, ended))
+    await side.workspace.wait_for(lambda: "save succeeded" in str(verdict.blocks))
+    assert (await side.bob.click(verdict, "start.list")).ok
+    query = await side.answer_next({"copies": [], "answered": {"1.1.1.1": "", "s3": ""}, "etcd_nodes": ["1.1.1.1"]})
+    listed = await side.see("no snapshot")
+    assert (query.replaces, listed.ts != verdict.ts) == ("", True)
+    assert "save succeeded" in str(verdict.blocks)
+
+
 async def test_a_channel_without_the_bot_is_named_in_health(side: SlackSide) -> None:
     """Nothing can be shown there; the reporter says what to do and goes on with the others."""
     side.ops.members.discard(side.workspace.store.bot_user_id)
