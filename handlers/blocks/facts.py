@@ -149,6 +149,14 @@ def way_back(job: Job) -> list[Block]:
     return [kit.rich(kit.para(kit.text("No way back: no safety copy was made. ", strong=True), kit.text(why)))]
 
 
+def problem_word(job: Job) -> str:
+    """What kept a save with all its copies from being green, short enough for a headline; the whole stands below it."""
+    found = [string(problem, "what") for problem in plans.objects(job.verdict.get("problems", ()))]
+    if not found:
+        return "not all of it is known"
+    return words.clip(found[0].partition(": ")[0].rstrip("."), 90) if len(found) == 1 else f"{len(found)} problems"
+
+
 def job_id(job: Job) -> str:
     """The id as code, as the last words of the small print."""
     return f"job {words.code(job.id)}"

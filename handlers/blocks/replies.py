@@ -140,12 +140,14 @@ def _partial(_before: Job, job: Job) -> _Told:
     copies = facts.copies(job.verdict)
     good = {copy.where for copy in copies if facts.is_intact(copy)}
     nodes = facts.etcd_nodes(job)
-    gaps = [words.plain(facts.place(place)) for place in (*nodes, S3) if place not in good]
-    count = f"{len(good - {S3})} of {words.plural(len(nodes), 'node')}"
-    return (
-        f"Save partial: no intact copy of {words.plain(job.snapshot)} on {words.joined(gaps)}. Intact on {count}.",
-        True,
-    )
+    on = words.joined([words.plain(node) for node in nodes if node not in good])
+    gaps = [*([f"on {on}"] if on else []), *(["off-site"] if S3 not in good else [])]
+    count = f"{len(good & set(nodes))} of {words.plural(len(nodes), 'node')}"
+    name = words.plain(job.snapshot)
+    if not gaps:
+        why = words.plain(facts.problem_word(job))
+        return f"Save partial: {name} is intact on {count} and off-site, but: {why}.", True
+    return f"Save partial: no intact copy of {name} {words.joined(gaps)}. Intact on {count}.", True
 
 
 def _failed(_before: Job, job: Job) -> _Told:

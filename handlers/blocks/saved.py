@@ -82,11 +82,11 @@ def partial(job: Job, view: View) -> Draft:
     copies = _by_place(job)
     there = [copy for copy in copies.values() if copy]
     gaps = {place: copy for place, copy in copies.items() if not facts.is_intact(copy)}
-    where, short = _coverage(copies), _short(gaps)
+    where, short = _coverage(copies), _short(gaps) if gaps else facts.problem_word(job)
     again = kit.button("start.save", "Save again", {"cluster": job.cluster}, "primary")
     blocks = [
         kit.header(f"{job.cluster}: save partial, {short}"),
-        kit.section(f"*{words.code(job.snapshot)} is intact on {where}.*", *(_gap(p, c) for p, c in gaps.items())),
+        kit.section(f"*{words.code(job.snapshot)} is intact on {where}.*", *_gaps(gaps)),
         kit.rich(
             kit.bold(_sizes(there) if there else "Copies"),
             kit.pre(_table(job, copies)),
@@ -133,6 +133,10 @@ def _short(gaps: Mapping[str, Copy | None]) -> str:
         return "not off-site"
     word = "no copy" if all(gaps[node] is None for node in nodes) else "no intact copy"
     return f"{word} on {nodes[0] if len(nodes) == 1 else f'{len(nodes)} nodes'}"
+
+
+def _gaps(gaps: Mapping[str, Copy | None]) -> list[str]:
+    return [_gap(place, copy) for place, copy in gaps.items()] or ["No copy is missing; something else went wrong."]
 
 
 def _gap(place: str, copy: Copy | None) -> str:
