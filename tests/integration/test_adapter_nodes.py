@@ -370,7 +370,11 @@ async def test_the_rke_host_tells_its_facts(running: Running) -> None:
 
 @pytest.mark.parametrize(
     ("change", "said"),
-    [({"rke": "rke-nowhere"}, "no rke-nowhere"), ({"yml": "/nowhere/c.yml"}, "cannot read"), ({"rke": "true"}, "say")],
+    [
+        ({"rke": "rke-nowhere"}, "no rke-nowhere"),
+        ({"yml": "/nowhere/c.yml"}, "cannot read"),
+        ({"rke": "/bin/true"}, "say"),
+    ],
 )
 async def test_a_wrong_rke_host_is_refused(lab: Machines, change: dict[str, str], said: str) -> None:
     """No rke, no yml, or something else by that name."""
@@ -378,6 +382,23 @@ async def test_a_wrong_rke_host_is_refused(lab: Machines, change: dict[str, str]
     async with sites(lab).open(wrong, None) as site:
         with pytest.raises(Refused, match=said):
             await site.host.look()
+
+
+@pytest.mark.parametrize("file", ["state", "rke"])
+async def test_a_file_without_a_digest_is_refused(running: Running, file: str) -> None:
+    """A file that is there and cannot be read is named; it is never taken for one that is not there."""
+    host = running.lab.rke_host
+    if file == "state":
+        host.state_file.mkdir()  # also root cannot read it
+    else:
+        for tool in ("openssl", "sha256sum"):
+            (host.bin / tool).write_text("#!/bin/sh\nexit 1\n")
+            (host.bin / tool).chmod(0o755)
+    name = str(host.state_file if file == "state" else host.bin / "rke")
+    with pytest.raises(Refused) as caught:
+        await running.site.host.look()
+    assert name in caught.value.what
+    assert "cannot read" in caught.value.what
 
 
 async def test_backups_lie_beside_the_files(running: Running) -> None:
