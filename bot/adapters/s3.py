@@ -7,8 +7,9 @@ import asyncio
 import base64
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, Self, TypeVar
 
@@ -321,25 +322,34 @@ def _metadata(copy: Copy) -> dict[str, str]:
 
 
 def _copy(file: str, head: "HeadObjectOutputTypeDef") -> Copy:
-    """A stored object as a copy. One without our metadata is known by its size and time only."""
+    """A stored object as a copy. One without our metadata is known by its size and time only; so is one whose metadata
+    somebody has cut or changed, which must not hide the others.
+    """
     name, form = snapshots.split_file_name(file)
-    known, size = head["Metadata"], head["ContentLength"]
-    ours = known.get("form") == form.value and known.get("file-sha256", "") != ""
-    whole = ours and (form is Form.ZIP or known.get("size") == str(size))
-    version = head.get("VersionId", "")
-    return Copy(
-        name=name,
-        where=S3,
-        form=form,
-        size=int(known["size"]) if ours else size,
-        file_size=size,
-        taken_at=float(known["taken-at"]) if ours else head["LastModified"].timestamp(),
-        sha256=known["sha256"] if ours else "",
-        file_sha256=known["file-sha256"] if ours else "",
-        integrity=Integrity.INTACT if whole else Integrity.CORRUPT if ours else Integrity.UNKNOWN,
-        revision=int(known["revision"]) if ours and known.get("revision") else None,
-        version_id="" if version == "null" else version,
-        problem="" if whole or not ours else f"{size} bytes are stored instead of {known.get('size')}",
+    size, version = head["ContentLength"], head.get("VersionId", "")
+    version_id = "" if version == "null" else version
+    taken_at = head["LastModified"].timestamp()
+    plain = Copy(name, S3, form, size, size, taken_at, version_id=version_id)
+    if head["Metadata"].get("form") != form.value or not head["Metadata"].get("file-sha256"):
+        return plain
+    try:
+        return _ours(plain, head["Metadata"])
+    except (ValueError, KeyError):
+        return replace(plain, problem="its metadata is damaged")
+
+
+def _ours(plain: Copy, known: Mapping[str, str]) -> Copy:
+    """The object with what we recorded. Raises ValueError or KeyError when that cannot be read."""
+    whole = plain.form is Form.ZIP or known["size"] == str(plain.file_size)
+    return replace(
+        plain,
+        size=int(known["size"]),
+        taken_at=float(known["taken-at"]),
+        sha256=known["sha256"],
+        file_sha256=known["file-sha256"],
+        integrity=Integrity.INTACT if whole else Integrity.CORRUPT,
+        revision=int(known["revision"]) if known["revision"] else None,
+        problem="" if whole else f"{plain.file_size} bytes are stored instead of {known['size']}",
     )
 
 

@@ -160,6 +160,25 @@ async def test_what_others_put_there_is_an_unchecked_copy(server: S3, store: S3S
     assert await read(store, copy) == b"data"
 
 
+@pytest.mark.parametrize(
+    ("lost", "instead"), [("sha256", None), ("taken-at", None), ("revision", None), ("size", None), ("taken-at", "x y")]
+)
+async def test_damaged_metadata_hides_nothing(server: S3, store: S3Store, lost: str, instead: str | None) -> None:
+    """An object whose metadata cannot be read is an unchecked copy, beside the others."""
+    data = blob(100)
+    whole = await store.put("prod", described(data, "whole"), chunks(data))
+    await store.put("prod", described(data), chunks(data))
+    key = "snapshots/prod/before-upgrade"
+    known = server.client().head_object(Bucket=server.bucket, Key=key)["Metadata"]
+    known = {name: value for name, value in known.items() if name != lost} | ({lost: instead} if instead else {})
+    server.client().put_object(Bucket=server.bucket, Key=key, Body=data, Metadata=known)
+    found = {copy.name: copy for copy in await store.copies("prod")}
+    assert found["whole"] == whole
+    damaged = found["before-upgrade"]
+    assert (damaged.integrity, damaged.size, damaged.sha256) == (Integrity.UNKNOWN, 100, "")
+    assert damaged.problem == "its metadata is damaged"
+
+
 async def test_a_name_taken_by_somebody_else_is_refused(server: S3, store: S3Store) -> None:
     """An object without our metadata proves nothing about its bytes."""
     data = blob(100)
