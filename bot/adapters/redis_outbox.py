@@ -11,12 +11,12 @@ from redis.exceptions import RedisError
 
 from bot.adapters.redis_client import PREFIX, RedisClient, Reply, integer, text, unreachable
 from bot.adapters.redis_queue import pop
-from bot.adapters.redis_scripts import ANSWER, ASK, LEAD, SETTLED, TAKE, TOUCH
+from bot.adapters.redis_scripts import ANSWER, ASK, LEAD, OUTPUT, SETTLED, TAKE, TOUCH
 from bot.core.events import Data
 from bot.engine.ports import Attempt, Change, Lane, Lease, Occupancy, Projection, Query
 
 _QUERY_SECONDS: Final = 3600
-_OUTPUT_LIMIT: Final = 512 * 1024
+_OUTPUT_LIMIT: Final = 512 * 1024  # bytes of the end that are kept; up to twice as many until they are cut off
 _SIDE_SECONDS: Final = 7 * 24 * 3600  # output and lines are kept a week; the journal keeps the tail
 
 
@@ -105,17 +105,14 @@ class RedisSide:
         return {_str(key): _str(value) for key, value in lines.items()}
 
     async def output(self, attempt: Attempt, offset: int, data: bytes) -> int:
-        """See ports.Side. Past the limit output is no longer kept here; the log on the RKE host has it all."""
-        key = _output_key(attempt)
-        length = integer(await _run(self._client, "STRLEN", key))
-        if length == offset and data and length < _OUTPUT_LIMIT:
-            length = integer(await _run(self._client, "APPEND", key, data[: _OUTPUT_LIMIT - length]))
-            await _run(self._client, "EXPIRE", key, _SIDE_SECONDS)
-        return length
+        """See ports.Side. The log on the RKE host has it all."""
+        limits = _OUTPUT_LIMIT, _SIDE_SECONDS
+        reply = await self._client.script(OUTPUT, [_output_id(attempt), offset, data, *limits])
+        return integer(reply[0])
 
     async def tail(self, attempt: Attempt, size: int) -> bytes:
         """See ports.Side."""
-        raw = await _run(self._client, "GETRANGE", _output_key(attempt), -size, -1)
+        raw = await _run(self._client, "GETRANGE", f"{PREFIX}out:{_output_id(attempt)}", -size, -1)
         return raw if isinstance(raw, bytes) else b""
 
 
@@ -187,5 +184,5 @@ def _query_json(query: Query) -> str:
     return json.dumps(body)
 
 
-def _output_key(attempt: Attempt) -> str:
-    return f"{PREFIX}out:{attempt.job}:{attempt.step}:{attempt.attempt}"
+def _output_id(attempt: Attempt) -> str:
+    return f"{attempt.job}:{attempt.step}:{attempt.attempt}"

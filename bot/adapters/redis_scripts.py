@@ -9,6 +9,7 @@ Keys below the prefix:
     token:<lane>        HASH    scope -> last token
     hold                HASH    cluster -> job
     deadline open ended ZSET    job -> seconds
+    out:<attempt>       STRING  the end of a command's output; out:<attempt>:length is the length of all of it
     changed             ZSET    job or query -> change number (counter: `changes`)
     wake:<lane> wake:outbox     LIST  hints for idle waiters
     run                 HASH    id: run_id of the Redis process, since: when it was first seen, ms
@@ -198,6 +199,22 @@ return {1}
 
 # id -> a change notice for something that is no event (progress lines)
 TOUCH: Final = _COMMON + "changed(ARGV[2]) return {}"
+
+# attempt, offset, bytes, bytes to keep, seconds to keep them -> length of all output taken so far
+OUTPUT: Final = (
+    _COMMON
+    + """
+local key, data, limit = p..'out:'..ARGV[2], ARGV[4], tonumber(ARGV[5])
+local length = tonumber(redis.call('GET', key..':length') or 0)
+if length ~= tonumber(ARGV[3]) or #data == 0 then return {length} end
+if redis.call('APPEND', key, data) > 2 * limit then
+  redis.call('SET', key, redis.call('GETRANGE', key, -limit, -1))
+end
+redis.call('SET', key..':length', length + #data, 'EX', ARGV[6])
+redis.call('EXPIRE', key, ARGV[6])
+return {length + #data}
+"""
+)
 
 # id, number: settled unless it changed again
 SETTLED: Final = (

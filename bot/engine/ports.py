@@ -307,8 +307,8 @@ class Side(Protocol):
         """The progress lines, in the order in which they were first set."""
 
     async def output(self, attempt: Attempt, offset: int, data: bytes) -> int:
-        """Append output at `offset` if that is its length; the length after it. Bounded: the middle of very
-        long output is dropped.
+        """Append output at `offset` if that is its length so far; the length after it, in bytes. Of very long
+        output only the end is kept.
         """
 
     async def tail(self, attempt: Attempt, size: int) -> bytes:

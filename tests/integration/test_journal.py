@@ -244,6 +244,17 @@ async def test_output_is_taken_once_per_offset(one: Desk) -> None:
     assert await one.side.tail(attempt, 4) == b"cdef"
 
 
+async def test_of_long_output_the_end_is_kept(one: Desk) -> None:
+    """Its length goes on counting, what is kept is bounded, and the tail is the last bytes that were written."""
+    attempt, chunk, length = Attempt("j1", 1, 1), 256 * 1024, 0
+    for letter in b"abcdefgh":
+        length = await one.side.output(attempt, length, bytes([letter]) * chunk)
+    assert length == 8 * chunk
+    assert await one.side.tail(attempt, chunk + 1) == b"g" + b"h" * chunk
+    assert len(await one.side.tail(attempt, 8 * chunk)) <= 4 * chunk
+    assert await one.side.output(attempt, 0, b"again") == 8 * chunk
+
+
 async def test_the_budget_makes_callers_wait(one: Desk) -> None:
     """More calls than the bucket holds are told how long to wait."""
     waits = [await one.outbox.take("chat.update", 40) for _ in range(6)]
