@@ -255,6 +255,30 @@ async def test_of_long_output_the_end_is_kept(one: Desk) -> None:
     assert await one.side.output(attempt, 0, b"again") == 8 * chunk
 
 
+async def test_a_journal_that_went_back_and_grew_again_is_read_anew(redis: RedisServer, one: Desk) -> None:
+    """This process remembers an event that is lost: it believes the journal, if that is whole by itself."""
+    stale = desk(redis, "stale")
+    await queued(one, "j1")
+    first = await one.client.redis.lindex(f"{PREFIX}j:j1", 0)
+    assert isinstance(first, bytes)
+    assert (await stale.journal.read("j1")).job.version == 2
+    await one.client.redis.delete(f"{PREFIX}j:j1")
+    await one.client.redis.rpush(f"{PREFIX}j:j1", first)
+    page = await one.journal.read("j1")
+    for draft in (Draft(EventType.QUEUED, {"execute_by": 0}), Draft(EventType.CANCEL_REQUESTED)):
+        page = await one.journal.decide(page, PERSON, [draft])
+    assert (await stale.journal.read("j1")).job == page.job
+    await stale.client.close()
+
+
+async def test_a_broken_journal_stays_broken_to_who_knew_it_whole(redis: RedisServer, one: Desk) -> None:
+    """What was remembered does not vouch for what comes after it."""
+    await queued(one, "j1")
+    await one.client.redis.rpush(f"{PREFIX}j:j1", b"k1 00 {}")
+    with pytest.raises(Fatal, match="broken at event 3"):
+        await one.journal.read("j1")
+
+
 async def test_the_budget_makes_callers_wait(one: Desk) -> None:
     """More calls than the bucket holds are told how long to wait."""
     waits = [await one.outbox.take("chat.update", 40) for _ in range(6)]
