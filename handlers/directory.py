@@ -27,13 +27,16 @@ _T = TypeVar("_T")
 
 
 class Directory:
-    """People and groups of the workspace, as Slack knows them. `clock` is a monotonic clock in seconds."""
+    """People and groups of the workspace, as Slack knows them. `clock` is a monotonic clock in seconds. The workspace
+    is the one the bot is installed to, never the one a payload names: a channel may be shared with another company.
+    """
 
     def __init__(self, client: AsyncWebClient, clock: Callable[[], float] = time.monotonic) -> None:
         self._client = client
         self._clock = clock
         self._people: dict[tuple[str, str], tuple[float, bool]] = {}
         self._groups: dict[str, tuple[float, frozenset[str]]] = {}
+        self._own_team = ""
 
     async def person(self, team: str, user: str, groups: Collection[str], *, live: bool = False) -> Person:
         """The person, with those of `groups` (user group ids) they are in. `live` asks Slack in any case.
@@ -41,11 +44,13 @@ class Directory:
         Raises Unreachable when Slack does not answer in time: nothing may be decided on a guess.
         """
         async with _answered_in_time():
-            full, *members = await asyncio.gather(
-                self._full_member(team, user, live), *(self._in_group(group, user, live) for group in groups)
+            own, full, *members = await asyncio.gather(
+                self._ours(team),
+                self._full_member(team, user, live),
+                *(self._in_group(group, user, live) for group in groups),
             )
         found = (group for group, member in zip(groups, members, strict=True) if member)
-        return Person(team, user, groups=frozenset(found), full_member=full)
+        return Person(team, user, groups=frozenset(found), full_member=own and full)
 
     async def members(self, group: str) -> frozenset[str]:
         """The user ids in a group, from the cache if it is fresh; empty if Slack does not know the group. Raises
@@ -53,6 +58,11 @@ class Directory:
         """
         async with _answered_in_time():
             return await _cached(self._groups, group, self._clock, lambda: self._ask_group(group), live=False)
+
+    async def _ours(self, team: str) -> bool:
+        """Whether that is the bot's own workspace (docs.slack.dev/reference/methods/auth.test), which never changes."""
+        self._own_team = self._own_team or str((await self._client.auth_test()).get("team_id") or "")
+        return team == self._own_team
 
     async def _full_member(self, team: str, user: str, live: bool) -> bool:
         ask = self._ask_user

@@ -76,6 +76,16 @@ async def test_who_is_no_full_member_is_refused_whatever_the_group_says(side: Sl
     assert await side.index.open_jobs() == ()
 
 
+async def test_who_comes_from_another_workspace_is_refused_whatever_the_group_says(side: SlackSide) -> None:
+    """In a channel shared with another company their payloads and users.info agree on their team; ours is another."""
+    eve = side.workspace.user("eve", team_id="T0OTHER")
+    side.ops.members.add(eve.id)
+    side.operators.members.append(eve.id)
+    ack = await eve.slash(side.ops, COMMAND, "save x")
+    assert "You may not save" in ack.text
+    assert await side.index.open_jobs() == ()
+
+
 async def test_a_channel_without_a_cluster_gets_a_refusal(side: SlackSide) -> None:
     """Clusters of other channels are not offered."""
     other = side.workspace.channel("random", members=side.people)
