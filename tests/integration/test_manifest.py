@@ -41,7 +41,6 @@ def test_it_asks_for_no_right_that_is_not_used() -> None:
         "channels:history",
         "chat:write",
         "commands",
-        "files:write",
         "groups:history",
         "im:history",
         "im:write",
