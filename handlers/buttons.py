@@ -10,10 +10,12 @@ from slack_bolt.context.respond.async_respond import AsyncRespond
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.core import approvals
 from bot.core.approvals import VoteCode
 from bot.core.cluster import Cluster
 from bot.core.commands import Command, Help, List, Save, Status
 from bot.core.job import Job
+from bot.core.policy import Action
 from bot.core.transitions import Phase
 from bot.engine.usecases import Person, UseCases, VoteAnswer
 from bot.errors import Refused
@@ -88,7 +90,7 @@ class Buttons:
 
     async def _vote_form(self, caller: Caller, value: Ids, render: _Form, *, approve: bool) -> Said | None:
         """Open the form; who may vote is decided when it is sent. A button that is out of date opens nothing."""
-        job = await self._job(value)
+        job = await self._readable(caller, value)
         if job.phase is not Phase.VOTING or job.plan is None or job.plan.digest != value.get("plan"):
             late, who = VoteAnswer(VoteCode.LATE, job), f"{caller.team}/{caller.user}"
             return Said(blocks.vote_answer(late, who, approve=approve, now=time.time()))
@@ -116,19 +118,16 @@ class Buttons:
     async def _choose(self, caller: Caller, value: Ids) -> Said:
         """An approver of its plan answers for a restore; a save has no plan to approve, so its roles decide."""
         job = await self._job(value)
-        if job.policy is None:
-            person = await self._commands.person(caller, self._cluster(job), live=True)
-        else:
-            job, person = await self.voter(caller, value)
+        person = await self._commands.person(caller, self._cluster(job), job.policy, live=True)
         version, choice = value.get("v"), str(value.get("choice", ""))
         answer = await self._usecases.choose(person, job.id, version if isinstance(version, int) else 0, choice)
         return Said(blocks.choice_answer(answer))
 
     async def _plan(self, caller: Caller, value: Ids) -> None:
-        await self._open(caller, blocks.plan_modal(await self._job(value)))
+        await self._open(caller, blocks.plan_modal(await self._readable(caller, value)))
 
     async def _output(self, caller: Caller, value: Ids) -> None:
-        job, step = await self._job(value), value.get("step")
+        job, step = await self._readable(caller, value), value.get("step")
         number = step if isinstance(step, int) else 0
         tail = await self._usecases.output(job.id, number - 1)
         await self._open(caller, blocks.output_modal(job, number, tail))
@@ -158,6 +157,16 @@ class Buttons:
         job = await self._usecases.job(str(value.get("job", "")))
         if job is None:
             raise Refused("This job is not known any more.", "Type /etcd-snapshot status to see the jobs.")
+        return job
+
+    async def _readable(self, caller: Caller, value: Ids) -> Job:
+        """The job, for who may look at its cluster or approve its plan. Raises Refused for everybody else."""
+        job = await self._job(value)
+        cluster = self._cluster(job)
+        person = await self._commands.person(caller, cluster, job.policy)
+        approver = job.policy is not None and approvals.is_approver(job.policy, person.voter)
+        if not (approver or self._usecases.may(person, Action.READ, cluster)):
+            raise Refused(f"You may not look at {cluster.name}.", "The administrator of this bot decides who may.")
         return job
 
     async def _person(self, caller: Caller, value: Ids) -> Person:

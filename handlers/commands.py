@@ -9,7 +9,7 @@ from bot.core import approvals, commands
 from bot.core.cluster import Cluster
 from bot.core.commands import Cancel, Clusters, Command, Help, List, Restore, Save, Status, UnknownCommand
 from bot.core.job import Job
-from bot.core.policy import Action
+from bot.core.policy import Action, ApprovalPolicy
 from bot.engine.usecases import Look, Person, UseCases
 from bot.errors import Refused
 from handlers import blocks
@@ -116,10 +116,12 @@ class Commands:
 
     # --- who and where
 
-    async def person(self, caller: Caller, cluster: Cluster, *, live: bool = False) -> Person:
-        """Who acts, with the groups that matter on that cluster."""
+    async def person(
+        self, caller: Caller, cluster: Cluster, policy: ApprovalPolicy | None = None, *, live: bool = False
+    ) -> Person:
+        """Who acts, with the groups that matter on that cluster, and in a job's own `policy` if it has one."""
         named = {group for grant in cluster.grants.values() for group in grant.groups}
-        groups = sorted(named.union(cluster.approvals.groups))
+        groups = sorted(named.union(cluster.approvals.groups, policy.groups if policy else ()))
         return await self._directory.person(caller.team, caller.user, groups, live=live)
 
     async def _allowed(self, caller: Caller, wanted: str, action: Action) -> tuple[Cluster, Person]:

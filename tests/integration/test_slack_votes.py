@@ -199,9 +199,30 @@ async def test_cancel_before_it_runs_ends_it(alone: SlackSide) -> None:
 async def test_the_plan_and_the_output_open_in_a_modal(alone: SlackSide) -> None:
     """Whole hashes stand there; the buttons only say which job."""
     job, message = await asked(alone)
-    view = await form(alone, alone.dave, message, "job.plan")
+    view = await form(alone, alone.bob, message, "job.plan")
     assert job.plan is not None
     assert job.plan.digest[:8] in str(view.blocks)
+
+
+@pytest.mark.parametrize("action", ["job.plan", "job.output", "vote.approve_form", "vote.deny_form"])
+async def test_who_may_not_read_sees_neither_plan_nor_output_nor_form(alone: SlackSide, action: str) -> None:
+    """dave has no role and is no approver: he is told, and no modal opens."""
+    await alone.restore([YELLOW])
+    message = (await alone.see("vote.approve_form")).stale_copy()
+    if action == "job.output":  # only a job that runs shows this button
+        (button,) = [e for block in message.blocks for e in block.get("elements", ()) if e.get("action_id") == "job.plan"]
+        button["action_id"] = action
+    await alone.dave.click(message, action)
+    await whispered(alone, alone.dave, "You may not look at prod")
+    assert alone.dave.modals == []
+
+
+async def test_an_approver_opens_the_form_without_any_role(alone: SlackSide) -> None:
+    """Who decides on a plan must be able to read it, whatever else the person may."""
+    alone.operators.members.remove(alone.carol.id)
+    await alone.restore([YELLOW])
+    view = await form(alone, alone.carol, await alone.see("vote.approve_form"), "vote.approve_form")
+    assert YELLOW.confirm in str(view.blocks)
 
 
 async def test_a_choice_is_taken_once_and_only_for_its_question(alone: SlackSide) -> None:
