@@ -57,7 +57,8 @@ class FencedMachine:
         return self._fence()
 
     async def raise_fence(self, timeout: float = 60) -> Mark | None:
-        """Raise the fence to our token, and the marker on a marked machine; the marker that was there before.
+        """Raise the fence to our token; the marker that a marked machine holds. It does not move yet, for its job: the
+        next change under this token moves it, so compare it with the journal first.
 
         Waits while a fenced command of an older owner still runs. Raises Unreachable when it outlasts `timeout`.
         """

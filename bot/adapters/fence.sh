@@ -30,13 +30,21 @@ check() {
   [ "$token" -eq "$floor" ] || printf '%s %s\n' "$token" "$owner" | keep "$state/fence" || refuse 95 "unwritable $state"
 }
 
-# The newest journal state this machine was told; forward only for one job.
+# The journal state this machine was told, and the token it was last shown to. `raise` only shows it: whoever finds that
+# it is not in the journal stops there, and must find it again until that is recorded. A change under a token that was
+# shown the mark says that its holder has compared, or that a person has chosen: only then it moves, also back.
 mark() {
-  was=- had=0 sum=-
-  if [ -e "$state/mark" ]; then read -r was had sum <"$state/mark"; fi
-  if [ "$job" != - ] && { [ "$job" != "$was" ] || [ "$version" -gt "$had" ]; }; then
-    printf '%s %s %s\n' "$job" "$version" "$mac" | keep "$state/mark" || refuse 95 "unwritable $state"
+  was=- had=0 sum=- shown=
+  if [ -e "$state/mark" ]; then read -r was had sum shown <"$state/mark"; fi
+  [ "$job" != - ] || return 0
+  set -- "$was" "$had" "$sum"
+  if [ "$job" != "$was" ] || { [ "$mode" != raise ] && [ "$token" = "$shown" ]; }; then
+    set -- "$job" "$version" "$mac"
+  elif [ "$mode" != raise ]; then
+    return 0
   fi
+  [ "$*" = "$was $had $sum" ] && [ "$token" = "$shown" ] ||
+    printf '%s %s %s %s\n' "$@" "$token" | keep "$state/mark" || refuse 95 "unwritable $state"
 }
 
 command -v flock >/dev/null 2>&1 || refuse 96 "flock"

@@ -166,7 +166,9 @@ class RkeHost(Protocol):
         """
 
     async def raise_fence(self) -> Mark | None:
-        """Raise the fence to our token and the marker to our journal; the marker that was there before."""
+        """Raise the fence to our token; the marker that is there. Compare it with the journal before any change: the
+        next one under this token moves the marker to our journal. Until then it stays, and is answered again.
+        """
 
     async def back_up(self, suffix: str) -> tuple[str, ...]:
         """Copy yml and state file beside themselves with that suffix (skipped where the copy is there and

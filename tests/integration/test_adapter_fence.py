@@ -124,15 +124,34 @@ async def test_a_lost_connection_does_not_free_the_fence(one: OneHost) -> None:
 
 
 async def test_the_marker_moves_forward(one: OneHost) -> None:
-    """It shows what was there before, never goes back for one job, and passes to another job."""
+    """It shows what was there before, follows the changes made under the token it was shown to, and passes to another
+    job.
+    """
     answers = [
         await one.fenced(fence(1, version=3, mac="c3"), marked=True).raise_fence(),
-        await one.fenced(fence(1, version=2, mac="b2"), marked=True).raise_fence(),
         await one.fenced(fence(1, version=4, mac="d4"), marked=True).raise_fence(),
-        await one.fenced(fence(1, job="job2", mac="e5"), marked=True).raise_fence(),
-        await one.fenced(fence(1, job="job2", mac="e5"), marked=True).raise_fence(),
     ]
-    assert answers == [None, *(Mark("job1", 3, "c3"),) * 2, Mark("job1", 4, "d4"), Mark("job2", 1, "e5")]
+    await one.fenced(fence(1, version=5, mac="e5"), marked=True).run(["true"])
+    await one.fenced(fence(1, version=6, mac="f6"), marked=True).run(["true"])
+    answers += [
+        await one.fenced(fence(2, version=7, mac="a7"), marked=True).raise_fence(),
+        await one.fenced(fence(3, job="job2", mac="b8"), marked=True).raise_fence(),
+        await one.fenced(fence(3, job="job2", mac="b8"), marked=True).raise_fence(),
+    ]
+    assert answers == [None, Mark("job1", 3, "c3"), *(Mark("job1", 6, "f6"),) * 2, Mark("job2", 1, "b8")]
+
+
+async def test_a_rolled_back_journal_is_noticed_until_somebody_goes_on(one: OneHost) -> None:
+    """However far the journal has grown again and whoever asks: the mark is not lost by looking at it."""
+    lost = Mark("job1", 10, "aa10")
+    await one.fenced(fence(1, version=10, mac="aa10"), marked=True).raise_fence()
+    for token, version in enumerate((9, 10, 11, 30), 2):
+        again = one.fenced(fence(token, version=version, mac="bb"), marked=True)
+        assert [await again.raise_fence(), await again.raise_fence()] == [lost] * 2
+    assert await processes(one, fence(6, version=31, mac="bb")).launch(FIRST, ["true"]) is Launch.STARTED
+    assert await one.fenced(fence(7, version=8, mac="cc"), marked=True).raise_fence() == lost
+    await one.fenced(fence(7, version=8, mac="cc"), marked=True).run(["true"])
+    assert await one.fenced(fence(8, version=9, mac="cc9"), marked=True).raise_fence() == Mark("job1", 8, "cc")
 
 
 async def test_a_node_keeps_no_marker(one: OneHost) -> None:
