@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.e2e.acting import Scene, scene
+from tests.e2e.acting import Scene, off, scene
 from tests.lab.acting import Thread
 from tests.lab.process import until
 from tests.lab.slack import Message
@@ -37,14 +37,30 @@ async def _docker_dies_on_a_node(stage: Scene) -> tuple[Thread, Message]:
         node.docker_dead()
         message = await restore.shows("restore needs a decision at step 5", text="after the point of no return")
     assert "On hold since" in restore.text
-    assert "[etcd]" in restore.text, "the error is shown verbatim"
+    assert "docker.sock" in restore.text, "the error is shown verbatim"
     await restore.says("needs a decision. The cluster is down or half restored.")
     return restore, message
+
+
+async def test_nothing_is_destroyed_when_a_node_dies_right_before_the_launch(stage: Scene) -> None:
+    """rke would build a smaller cluster in silence. The bot looks once more, asks, and goes on once it is mended."""
+    node = stage.lab.nodes[2]
+    async with stage.somebody_runs_rke():
+        restore = await stage.approved("base")
+        await restore.shows("restore running, step 5", text="somebody else's rke is running")
+        async with off(node):
+            message = await restore.shows("restore needs a decision at step 5", text=node.address)
+        assert not stage.launches("snapshot-restore")
+    assert "Recorded: your choice" in await stage.clicks("bob", message, "human.choose.1")
+    await restore.shows("restore succeeded")
+    assert len(stage.launches("snapshot-restore")) == 1
+    assert await stage.colors() == {"blue"}
 
 
 async def test_an_approver_lets_the_step_run_again_after_the_node_was_mended(stage: Scene) -> None:
     """A click of somebody else counts for nothing, no other job runs meanwhile, and the second run brings it back."""
     await stage.paint("red")
+    before = len(stage.launches("snapshot-restore"))
     restore, message = await _docker_dies_on_a_node(stage)
     later = await stage.asks("alice", "save later")
     assert "an approver of this restore decides" in await stage.clicks("dave", message, "human.choose.1")
@@ -54,7 +70,7 @@ async def test_an_approver_lets_the_step_run_again_after_the_node_was_mended(sta
     assert "does not ask that any more" in await stage.clicks("carol", message.stale_copy(), "human.choose.2")
     await restore.shows("restore succeeded", text="it was run 2 times")
     assert await stage.colors() == {"blue"}
-    assert len(stage.launches("snapshot-restore")) == 2
+    assert len(stage.launches("snapshot-restore")) == before + 2
     await later.shows("save succeeded")
 
 

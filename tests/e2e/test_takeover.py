@@ -1,6 +1,5 @@
 """Processes of the bot are killed in the middle of a job. Slack side and workers apart."""
 
-from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 
 import pytest
@@ -45,7 +44,11 @@ async def test_another_worker_takes_over_a_restore_past_its_point_of_no_return(s
 
 
 async def test_a_slack_side_that_died_says_everything_once_when_it_is_back(stage: Scene) -> None:
-    """The job ends while nobody reports; afterwards message and thread are as if nothing had happened."""
+    """A save ends and a restore waits while nobody reports; then both read as if nothing had happened."""
+    restore = await stage.asks("alice", "restore base")
+    message = await restore.shows("waits for 2 approvals")
+    await stage.approves("bob", message)
+    await restore.says("1 more approval")
     async with stage.pace(0.2):
         save = await stage.asks("alice", "save unseen")
         await save.shows("save running")
@@ -54,15 +57,9 @@ async def test_a_slack_side_that_died_says_everything_once_when_it_is_back(stage
     await stage.starts("slack")
     await save.shows("save succeeded")
     await save.says("Save succeeded: unseen is intact")
-    restore = await stage.asks("alice", "restore base")
-    message = await restore.shows("waits for 2 approvals")
-    await stage.approves("bob", message)
-    stage.bots["slack"].kill()
-    await stage.starts("slack")
     await restore.shows("waits for 1 more approval")
     await stage.denies("carol", message, "Only a rehearsal.")
     await restore.shows("restore denied")
     await restore.says("Restore denied")
-    for thread in (save, restore):
-        assert [count for count in Counter(thread.replies).values() if count > 1] == []
-    assert [reply.split()[0] for reply in restore.replies][-2:] == [restore.replies[-2].split()[0], "Restore"]
+    assert len(save.replies) == 1
+    assert len(restore.replies) == 3

@@ -67,7 +67,7 @@ class Stage:
         found = _JOB.search(said)
         expect(f"{text!r} made a job: {said}", found)
         assert found is not None
-        return Thread(self, found[1])
+        return Thread(self, found[1], channel or self.lab.channel)
 
     async def clicks(
         self, name: str, message: Message | Ephemeral, action: str, value: JsonObject | None = None
@@ -146,12 +146,13 @@ class Thread:
 
     stage: Stage
     job: str
+    channel: Channel
     stops: set[str] = field(default_factory=set)
 
     @property
     def message(self) -> Message | None:
         """The living message; None before it is there."""
-        found = [m for m in self.stage.lab.channel.messages if job_of(m) == self.job and not m.deleted]
+        found = [m for m in self.channel.messages if job_of(m) == self.job and not m.deleted]
         expect(f"job {self.job} has one message: {[m.text for m in found]}", len(found) <= 1)
         return found[0] if found else None
 
@@ -171,7 +172,7 @@ class Thread:
         top = self.message
         if top is None:
             return []
-        return [m.text for m in self.stage.lab.channel.all_messages if m.thread_ts == top.ts and m.ts != top.ts]
+        return [m.text for m in self.channel.all_messages if m.thread_ts == top.ts and m.ts != top.ts]
 
     async def shows(self, header: str, timeout: float = 240, *, text: str = "") -> Message:
         """Wait until header and words of the message say that. Another end, or an unexpected stop, fails at once."""
