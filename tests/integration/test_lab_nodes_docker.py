@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.nodes import Machines, Node
+from tests.lab.nodes.direct import docker_words
 
 TOOLS = "rancher/rke-tools:v0.1.16-2"
 ETCD = "rancher/coreos-etcd:v3.4.3-rancher1"
@@ -343,3 +344,33 @@ async def test_docker_through_ssh_and_through_sudo(node: Node) -> None:
     assert (await node.run("docker ps -q")).exit_status == 0
     assert (await node.run("sudo -n docker ps -q")).exit_status == 0
     assert node.docker_log == [["ps", "-q"], ["ps", "-q"]]
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("docker ps -q", ["ps", "-q"]),
+        ("docker inspect --format '{{json .}}' etcd", ["inspect", "--format", "{{json .}}", "etcd"]),
+        ('docker ps --format "{{.Names}}"', ["ps", "--format", "{{.Names}}"]),
+        ("docker run a sh -c 'echo '\"'\"'$x'\"'\"''", ["run", "a", "sh", "-c", "echo '$x'"]),
+        ("docker ps | grep etcd", None),
+        ('docker rm "$name"', None),
+        ("docker ps; true", None),
+        ("docker ps '", None),
+        ("dockerd", None),
+    ],
+)
+def test_only_commands_no_shell_would_change_go_without_one(command: str, words: list[str] | None) -> None:
+    """Quoted words are taken apart as a shell does; anything a shell would act on needs one."""
+    assert docker_words(command) == words
+
+
+async def test_docker_sees_the_paths_of_a_real_node(node: Node) -> None:
+    """Through a shell as well as without one, nothing Docker shows or does tells that paths were rewritten."""
+    for name, prefix in (("direct", ""), ("by-shell", "true; ")):
+        text = f"docker run -d --name {name} -v /opt/rke/:/opt/rke/:z {TOOLS} sh -c 'touch /opt/rke/{name}'"
+        assert (await node.run(prefix + text)).exit_status == 0
+        await docker(node, "wait", name)
+        shown = (await docker(node, "inspect", "-f", "{{.HostConfig.Binds}} {{.Config.Cmd}}", name))[1]
+        assert shown == f"[/opt/rke/:/opt/rke/:z] [sh -c touch /opt/rke/{name}]\n"
+        assert node.real(f"/opt/rke/{name}").exists()

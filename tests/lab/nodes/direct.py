@@ -17,21 +17,14 @@ import asyncssh
 
 from tests.lab.nodes.gate import Call
 
-_PLAIN = re.compile(r"docker(?: [\w./:=,@%+-]+)+")
+_PLAIN = re.compile(r"""docker (?:'[^']*'|"[^"$`\\!]*"|[\w./:=,@%+ -])+""", re.ASCII)
+"""Only words no shell would change, bare or in quotes."""
 _CHUNK = 256 * 1024
 
 
 def docker_words(command: str) -> list[str] | None:
     """The arguments of docker when any shell would run just that; None when a shell is needed."""
-    if _PLAIN.fullmatch(command):
-        return command.split(" ")[1:]
-    if not command.startswith("docker "):
-        return None
-    try:
-        words = shlex.split(command)
-    except ValueError:
-        return None
-    return words[1:] if shlex.join(words) == command else None
+    return shlex.split(command)[1:] if _PLAIN.fullmatch(command) else None
 
 
 class SessionCall:
