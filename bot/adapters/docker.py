@@ -15,7 +15,7 @@ _DEFAULT_SOCKET: Final = "/var/run/docker.sock"
 # Every container, one a line. One that vanishes between the two commands is no error.
 LIST: Final = (
     "docker ps -aq --no-trunc | xargs -r docker inspect --type container 2>/dev/null --format "
-    "'{{.Name}}|{{.Config.Image}}|{{.State.Status}}|{{.State.StartedAt}}|{{.HostConfig.RestartPolicy.Name}}'"
+    "'{{.Name}}|{{.Config.Image}}|{{.State.Status}}|{{.State.StartedAt}}'"
 )
 
 
@@ -30,7 +30,7 @@ def environment(socket: str) -> list[str]:
 
 def containers(output: str) -> Mapping[str, Container]:
     """The containers that LIST wrote, by name."""
-    rows = (line.split("|") for line in output.splitlines() if line.count("|") == 4)
+    rows = (line.split("|") for line in output.splitlines() if line.count("|") == 3)
     return {name.lstrip("/"): Container(name.lstrip("/"), *rest) for name, *rest in rows}
 
 

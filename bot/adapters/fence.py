@@ -28,10 +28,8 @@ _ANSWER: Final = re.compile(rb"^etcd-snapshot-bot: (\w+) ?(.*)$", re.MULTILINE)
 _NONE: Final = "-"
 
 FENCED: Final = 91
-LOCKED: Final = 92
 BUSY: Final = 93
 ALREADY: Final = 94
-UNUSABLE: Final = 95
 NO_FLOCK: Final = 96
 
 

@@ -98,7 +98,6 @@ class Container:
     image: str
     status: str
     started_at: str
-    restart_policy: str = ""
 
     @property
     def running(self) -> bool:

@@ -345,7 +345,7 @@ class Change:
 @dataclass(frozen=True, slots=True)
 class Query:
     """A read that answers now. `replaces` is the ts of the message it renews, "" to post a new one. `result` is None
-    until a worker has answered; then it is what `engine/queries.py` says.
+    until a worker has answered; then it is what `engine/reads.py` says.
     """
 
     id: str
