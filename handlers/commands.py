@@ -12,11 +12,13 @@ from bot.core.job import Job
 from bot.core.policy import Action, ApprovalPolicy
 from bot.engine.usecases import Look, Person, UseCases
 from bot.errors import Refused
-from handlers import blocks
+from handlers import around, blocks
 from handlers.answers import Answers, Said, recorded
 from handlers.blocks.message import View
 from handlers.directory import Directory
 from handlers.payload import Body, Caller, of_command
+
+_LOOKS = 2  # that many looks in a row without a living worker, and it is said
 
 
 class Commands:
@@ -96,11 +98,23 @@ class Commands:
         if prefix:
             job = await self._job_here(caller, prefix)
             await self._allowed(caller, job.cluster, Action.READ)
-            return Said(blocks.job_status(job, View(time.time())), in_channel=True)
+            return Said(blocks.job_status(*await self._seen(job.id)), in_channel=True)
         shown = [wanted] if wanted else [cluster.name for cluster in self._here(caller)] or [""]
         clusters = [(await self._allowed(caller, name, Action.READ))[0] for name in shown]
         jobs = {cluster.name: await self._usecases.jobs(cluster.name) for cluster in clusters}
         return Said(blocks.status_message(jobs, time.time()), in_channel=True)
+
+    async def _seen(self, job_id: str) -> tuple[Job, View]:
+        """The job and what stands around it now, as its living message shows it."""
+        lost = 0
+        while True:
+            job = await self._usecases.job(job_id)
+            assert job is not None  # a job that was found stays in the journal
+            about = await self._usecases.occupancy(job.cluster)
+            lost = lost + 1 if around.lost(job, about) else 0
+            if lost in (0, _LOOKS):
+                lines = await self._usecases.side.lines(job.id)
+                return job, around.view(job, about, lines, time.time(), worker_alive=not lost)
 
     async def _clusters(self, caller: Caller) -> Said:
         return Said(blocks.clusters_message(self._here(caller)))

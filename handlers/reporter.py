@@ -13,10 +13,10 @@ from typing import Final
 import structlog
 
 from bot.core.job import Job
-from bot.core.transitions import Phase
 from bot.engine.heartbeat import obey_cancel
 from bot.engine.ports import Change, Index, Journal, Outbox, Page, Query, Side
 from bot.errors import BotError, Retryable
+from handlers import around
 from handlers.blocks.message import View
 from handlers.directory import Directory
 from handlers.poster import Impossible, Later, Poster
@@ -173,17 +173,9 @@ class Reporter:
             return View(page.now)
         about = await self._index.occupancy(job.cluster)
         known = self._known[job.id]
-        gone = about.job == job.id and not about.alive
-        known.lost = known.lost + 1 if gone or (job.phase is Phase.RUNNING and about.job != job.id) else 0
-        holder = about.hold or about.job
-        ahead = about.waiting.index(job.id) if job.id in about.waiting else 0
-        return View(
-            page.now,
-            await self._side.lines(job.id),
-            worker_alive=known.lost < _LOOKS,
-            ahead=ahead,
-            holder="" if holder == job.id else holder,
-        )
+        known.lost = known.lost + 1 if around.lost(job, about) else 0
+        lines = await self._side.lines(job.id)
+        return around.view(job, about, lines, page.now, worker_alive=known.lost < _LOOKS)
 
     async def _show(self, item: Item, change: Change | None) -> float:
         known = self._known[item.job.id]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.core.events import EventType
 from bot.core.transitions import Phase
 from tests.integration.slack_side import COMMAND, SlackSide, Transport, lab
 
@@ -110,6 +111,31 @@ async def test_status_of_one_job_is_found_by_the_beginning_of_its_id(side: Slack
     assert (ack.payload["response_type"], "before-upgrade" in str(ack.blocks)) == ("in_channel", True)
     unknown = await side.bob.slash(side.ops, COMMAND, "status ffff0000")
     assert (unknown.payload["response_type"], "no job ffff0000" in unknown.text) == ("ephemeral", True)
+
+
+async def test_status_of_a_job_whose_worker_is_lost_says_so(side: SlackSide) -> None:
+    """Its lease has passed and nobody took over yet: nothing may look as if it went on."""
+    await side.alice.slash(side.ops, COMMAND, "save before-upgrade")
+    lease = await side.claim()
+    await side.work(lease, (EventType.CLAIMED, {"lost_for": 0}), (EventType.STEP_STARTED, {"step": 0, "attempt": 1}))
+    await side.side.line(lease.job, "1.1.1.1", "reachable")
+    alive = await side.bob.slash(side.ops, COMMAND, f"status {lease.job}")
+    await side.queue.release(lease)
+    lost = await side.bob.slash(side.ops, COMMAND, f"status {lease.job}")
+    assert ("reachable" in str(alive.blocks), "worker lost" in str(alive.blocks)) == (True, False)
+    assert "worker lost" in str(lost.blocks)
+
+
+async def test_status_of_a_job_that_waits_names_the_one_before_it(side: SlackSide) -> None:
+    """It does not wait for a worker: another job has the cluster."""
+    await side.alice.slash(side.ops, COMMAND, "save first")
+    lease = await side.claim()
+    await side.work(lease, (EventType.CLAIMED, {"lost_for": 0}))
+    await side.alice.slash(side.ops, COMMAND, "save second")
+    (second,) = [job for job in await side.index.open_jobs() if job != lease.job]
+    ack = await side.bob.slash(side.ops, COMMAND, f"status {second}")
+    assert "waits for 1 job before it" in str(ack.blocks)
+    assert lease.job in str(ack.blocks)
 
 
 async def test_a_job_that_waits_is_cancelled_at_once(side: SlackSide) -> None:
