@@ -52,7 +52,8 @@ def gathering(job: Job, view: View) -> Draft:
 def waiting(job: Job, view: View) -> Draft:
     """Queued: decided, not started."""
     what = f"{job.cluster}: {job.kind} waits for"
-    for_whom = f" {words.plural(view.ahead, 'job')} before it" if view.ahead else " a worker"
+    before_it = view.ahead + bool(view.holder)  # the holder has left the queue
+    for_whom = f" {words.plural(before_it, 'job')} before it" if before_it else " a worker"
     until = f"It must start by {words.clock(job.deadline)}, else it expires." if job.deadline else ""
     holder = f"Job {words.code(view.holder)} is at work on the cluster or holds it." if view.holder else ""
     approved = "It is approved. " if job.kind is Kind.RESTORE else ""

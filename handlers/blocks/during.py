@@ -10,6 +10,7 @@ from handlers.blocks.message import Block, View
 
 _TAKEOVER_SHOWN = 60.0  # seconds a take-over is told in the message; after that the thread and the journal keep it
 _AGAIN = "again"
+_DESTROYING = ("cleaned", "cleaning", "etcd removed", "restored", "restoring")  # progress words of rke's output
 _CANCEL_SAVE = (
     "rke is not interrupted. The save stops when the running step has ended. Files already written stay on the nodes."
 )
@@ -36,7 +37,7 @@ def running(job: Job, view: View) -> Draft:
         *_opening(job, view),
         *_taken_over(job, view),
         *_cancelled(job),
-        *_no_return(job),
+        *_no_return(job, view),
         *progress.running_lines(job, view, heading),
         *([] if lost else facts.way_back(job)),
         *progress.checklist(job, view),
@@ -72,16 +73,10 @@ def _heading(job: Job, view: View) -> str:
 
 def _opening(job: Job, view: View) -> list[Block]:
     if not view.worker_alive:
-        detached = _step(job)[1].step.detached
-        rke = (
-            "rke runs on the RKE host and does not need it."
-            if detached
-            else "The running step only reads or can be repeated."
-        )
         return [
             kit.section(
                 "*The worker does not report any more.*",
-                rke,
+                _without_worker(_step(job)[1]),
                 "Another worker takes over, usually within 30 s. Nothing to do for you.",
             )
         ]
@@ -89,6 +84,14 @@ def _opening(job: Job, view: View) -> list[Block]:
         on = f" on {words.plural(len(facts.etcd_nodes(job)), 'etcd node')}" if facts.etcd_nodes(job) else ""
         return [kit.section(f"Saving {words.code(job.snapshot)}{on}. The cluster keeps running.")]
     return [kit.section(_health(job), f"Running {facts.running_for(job, view.now)}, {words.NO_ESTIMATE}.")]
+
+
+def _without_worker(run: StepRun) -> str:
+    if run.state is not StepState.RUNNING:
+        return "No step is running."
+    if run.step.detached:
+        return "rke does not need it: what has been started on the RKE host goes on there."
+    return "The running step only reads or can be repeated."
 
 
 def _health(job: Job) -> str:
@@ -113,11 +116,18 @@ def _taken_over(job: Job, view: View) -> list[Block]:
     run = job.steps[min(last.step, len(job.steps) - 1)]
     since, until = words.clock_secs(last.at - last.lost_for), words.clock_secs(last.at)
     lost = f"A worker was lost at {since}, another took over at {until}."
-    if run.step.detached and run.attempt == 1:
-        return [kit.section(lost, "rke ran on without it and was not started again. No step was repeated.")]
-    if run.attempt > 1:
-        return [kit.section(lost, f"Step {last.step + 1} was started again: what it had done is left as it is.")]
-    return [kit.section(lost, "No step was repeated.")]
+    return [kit.section(lost, _resumed(last.step + 1, run, last.at))]
+
+
+def _resumed(number: int, run: StepRun, at: float) -> str:
+    """What the take-over at `at` meant for that step. Whether rke had been launched stands on the RKE host only."""
+    if run.attempt > 1 and run.started_at >= at:
+        return f"Step {number} was started again: what it had done is left as it is."
+    if not run.attempt or run.started_at >= at or 0 < run.ended_at <= at:
+        return "No step was running, so none is repeated."
+    if run.step.detached:
+        return f"If rke had been started in step {number}, it is followed to its end and not started again."
+    return f"Step {number} is carried out from its beginning again, which does no harm."
 
 
 def _cancelled(job: Job) -> list[Block]:
@@ -127,7 +137,7 @@ def _cancelled(job: Job) -> list[Block]:
     return [kit.section(who, "It stops when the running step has ended; rke is never interrupted.")]
 
 
-def _no_return(job: Job) -> list[Block]:
+def _no_return(job: Job, view: View) -> list[Block]:
     if job.kind is Kind.SAVE or job.plan is None or job.plan.no_return is None:
         return []
     if not job.past_no_return:
@@ -138,13 +148,20 @@ def _no_return(job: Job) -> list[Block]:
         ]
     since = f"*Past the point of no return* since {words.clock_secs(job.no_return_at)}: it can no longer be cancelled."
     at = job.current
-    down = at is not None and at <= job.plan.no_return
     state = (
-        "etcd and the Kubernetes API are down."
-        if down
+        _torn_down(job, view)
+        if at is not None and at <= job.plan.no_return
         else "etcd holds the data of the snapshot; the Kubernetes components come back step by step."
     )
     return [kit.section(since, state, "If a step fails, the bot stops and offers the next steps here.")]
+
+
+def _torn_down(job: Job, view: View) -> str:
+    """How far rke has come in the step of no return, as far as its output says."""
+    destroyed = facts.destroyed(job)
+    if destroyed or (destroyed is None and any(line.startswith(_DESTROYING) for line in view.lines.values())):
+        return "etcd and the Kubernetes API are down."
+    return facts.NOTHING_REMOVED if destroyed is False else "rke removes etcd; with it the Kubernetes API goes down."
 
 
 def _running_buttons(job: Job, run: StepRun) -> list[Block]:
@@ -172,11 +189,13 @@ def asking(job: Job, view: View) -> Draft:
     number, run = _step(job)
     at = f"at step {number}" if run.attempt else "before step 1"
     past = job.past_no_return
-    danger = "after the point of no return" if past else "before anything was destroyed"
+    nothing = facts.destroyed(job) is False
+    danger = "before anything was destroyed" if nothing else "after the point of no return"
     where = f"in step {number}" if run.attempt else at
     what = f"The {job.kind} stopped {where}" + (f", {danger}" if job.kind is Kind.RESTORE else "")
     untouched = " Cluster data is not touched." if job.kind is Kind.RESTORE else " The cluster keeps running."
-    effect = "" if past else untouched
+    removed = f" {facts.NOTHING_REMOVED}" if nothing else ""
+    effect = removed if past else untouched
     blocks = [
         kit.header(f"{job.cluster}: {job.kind} needs a decision {at}"),
         kit.section(f"*{what}.*{effect} Nothing happens until one of you decides."),
@@ -239,9 +258,16 @@ def _choice_button(job: Job, question: Question, number: int, choice: str) -> Bl
     else:
         label, yes = "Take over by hand", "Take over"
         body = "The job ends as failed. The bot does nothing more on the cluster and releases its hold."
-        body += " etcd stays as it is until you bring it up." if job.past_no_return else ""
+        body += f" {_left_as_it_is(job)}" if job.past_no_return else ""
         title, style = f"Take over {job.cluster} by hand?", ""
     return kit.button(f"human.choose.{number}", label, ids, style, kit.confirm(title, body, yes))
+
+
+def _left_as_it_is(job: Job) -> str:
+    destroyed = facts.destroyed(job)
+    if destroyed is None:
+        return "etcd may be removed: then it stays so until you bring it up."
+    return "etcd stays as it is until you bring it up." if destroyed else facts.NOTHING_REMOVED
 
 
 def _again_effect(job: Job) -> str:

@@ -202,6 +202,9 @@ def failed(job: Job, view: View) -> Draft:
         first, short = "*Nothing was saved.* Nothing was changed, and the cluster keeps running.", ", nothing changed"
     elif not restore:
         first, short = f"*There is no snapshot {words.code(job.snapshot)} to rely on.* The cluster keeps running.", ""
+    elif job.past_no_return and facts.destroyed(job) is False:
+        first = f"*{facts.NOTHING_REMOVED}* What was prepared for the restore stays as it is: look at the cluster."
+        short = ", nothing removed"
     elif job.past_no_return:
         first = "*It stopped after the point of no return: the cluster needs you.* The bot does nothing more on it."
         short = ", cluster needs you"

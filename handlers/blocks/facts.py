@@ -13,6 +13,8 @@ from bot.core.snapshots import copy_from_json
 from handlers.blocks import kit, words
 from handlers.blocks.message import Block
 
+NOTHING_REMOVED = "rke had removed nothing yet."
+
 
 def copies(raw: Data) -> tuple[Copy, ...]:
     """The copies in a result or verdict."""
@@ -178,6 +180,19 @@ def people(job: Job) -> str:
 def reason(job: Job) -> list[Block]:
     """The reason given with the command, as a quote; nothing when none was given."""
     return [kit.bold("Reason given"), kit.quote(job.reason)] if job.reason else []
+
+
+def destroyed(job: Job) -> bool | None:
+    """Whether rke has removed anything of the old cluster in a restore; None while nobody knows, because its output has
+    not been judged yet, or only that of a later attempt.
+    """
+    if not job.past_no_return or job.plan is None or job.plan.no_return is None:
+        return False
+    run = job.steps[job.plan.no_return]
+    if run.state is StepState.DONE or run.result.get("destroyed"):
+        return True
+    judged = run.state is StepState.FAILED and "destroyed" in run.result and run.attempt == 1
+    return False if judged else None
 
 
 def output_button(job: Job) -> list[Block]:

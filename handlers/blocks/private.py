@@ -34,7 +34,7 @@ _MORE: Final = {
     Verb.RESTORE: "Puts all data in etcd back to a snapshot; `latest` is the newest intact one. First it only checks "
     'and writes a plan; then the approvers vote on exactly that plan. Add `--reason "…"`: the approvers read it.',
     Verb.CANCEL: "At once before a job runs, between two steps while it runs. A restore can no longer be cancelled "
-    "from its point of no return on: stopping there would leave no etcd.",
+    "from its point of no return on: stopping there could leave no etcd.",
 }
 _USAGE: Final = {
     Verb.SAVE: " [NAME]",
@@ -335,6 +335,15 @@ _REMOVED: Final = (
     "etcd has been removed from all etcd nodes. Stopping now would leave the cluster without etcd. "
     "Going on brings it back."
 )
+_REMOVING: Final = (
+    "rke removes etcd from all etcd nodes in this step, if it has not done so already. Stopping now could leave the "
+    "cluster without etcd. Going on brings it back."
+)
+_REMOVALS: Final = {
+    True: _REMOVED,
+    False: f"{facts.NOTHING_REMOVED} The step has failed; the bot asks next what to do.",
+    None: _REMOVING,
+}
 _RESTARTING: Final = (
     "etcd holds the data of the snapshot, but not every component has been restarted. Going on brings them back."
 )
@@ -342,8 +351,8 @@ _RESTARTING: Final = (
 
 def _past_no_return(job: Job) -> Message:
     at = job.current
-    restoring = at is not None and job.steps[at].step.no_return
-    state = _REMOVED if restoring else _RESTARTING
+    restoring = at is not None and job.plan is not None and at <= (job.plan.no_return or 0)
+    state = _REMOVALS[facts.destroyed(job)] if restoring else _RESTARTING
     made = facts.safety(job)
     name = made.copy.name if made else ""
     left = [

@@ -124,8 +124,8 @@ def _outcome(job: Job, index: int) -> tuple[str, str]:
 def _measure(run: StepRun, took: str) -> str:
     """How long a step took, or what says more than that."""
     if run.step.kind == "check_copies" and run.result.get("missing"):
-        found = len(facts.copies(run.result))
-        return f"{found} of {found} copies"
+        found, lost = len(facts.copies(run.result)), len(plans.objects(run.result["missing"]))
+        return f"{found} of {found + lost} copies"
     if run.step.kind == "safety_copy" and not run.result.get("off_site"):
         return f"{took}, not off-site"
     return took

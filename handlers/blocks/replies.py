@@ -61,8 +61,8 @@ def _vote(job: Job) -> str:
 def _asked(_before: Job, job: Job) -> _Told:
     if not job.policy:
         return _NOTHING
-    groups = " ".join(f"<!subteam^{group}>" for group in job.policy.groups)
-    who = f"{groups} " if groups else "".join(f"<@{user}> " for user in job.policy.users)
+    groups = "".join(f"<!subteam^{group}> " for group in job.policy.groups)
+    who = groups + "".join(f"<@{user}> " for user in job.policy.users)
     needed = words.plural(job.policy.required, "approval")
     return (
         f"{who}{_cluster(job)}: a restore of {words.plain(job.snapshot)} waits for {needed} until "
@@ -105,10 +105,17 @@ def _asking(_before: Job, job: Job) -> _Told:
     people = dict.fromkeys((job.requester, *(vote.person for vote in job.votes)))
     who = " ".join(words.person(person) for person in people)
     where = facts.stopped(job).partition(" of ")[0]
-    effect = "The cluster is down or half restored." if job.past_no_return else "Cluster data is not touched."
-    if job.kind is Kind.SAVE:
-        effect = "The cluster keeps running."
+    effect = "The cluster keeps running." if job.kind is Kind.SAVE else _state_of_cluster(job)
     return f"{who} {_cluster(job)}: the {job.kind} stopped {where} and needs a decision. {effect}", True
+
+
+def _state_of_cluster(job: Job) -> str:
+    destroyed = facts.destroyed(job)
+    if not job.past_no_return:
+        return "Cluster data is not touched."
+    if destroyed is None:
+        return "The cluster may be down or half restored."
+    return "The cluster is down or half restored." if destroyed else facts.NOTHING_REMOVED
 
 
 def _chosen(_before: Job, job: Job) -> _Told:

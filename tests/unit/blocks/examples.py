@@ -327,7 +327,8 @@ STATE: Final = (
 def asking() -> Story:
     """16."""
     story = running(5)
-    story.add(EventType.STEP_FAILED, 1795353150, step=5, attempt=1, error=RKE_ERROR, todo=DECODED, lines=[])
+    told: dict[str, Json] = {"error": RKE_ERROR, "todo": DECODED, "lines": [], "result": {"destroyed": True}}
+    story.record(EventType.STEP_FAILED, 1795353150, {"step": 5, "attempt": 1, **told})
     return story.add(
         EventType.NEEDS_HUMAN,
         1795353150,

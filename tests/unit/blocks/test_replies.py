@@ -17,9 +17,11 @@ def said(before: Job, after: Job) -> tuple[str, bool] | None:
 
 
 def test_approvers_are_called_when_votes_are_asked_for() -> None:
-    """By their group, in the thread only."""
+    """By their groups and those named besides them, in the thread only."""
     text, broadcast = said(jobs.requested(), jobs.planned()) or ("", True)
-    assert text.startswith("<!subteam^S1> prod: a restore of before-upgrade waits for 2 approvals until ")
+    assert text.startswith(
+        "<!subteam^S1> <@U2> <@U3> <@U4> prod: a restore of before-upgrade waits for 2 approvals until "
+    )
     assert not broadcast
 
 
