@@ -115,7 +115,7 @@ def _snapshot(seen: Gathered) -> Iterator[Finding]:
         yield _green("snapshot", _intact(source))
         yield from _differences(seen, source)
     elif not seen.copies:
-        asked = "etcd nodes that answered" + ("" if seen.s3_error else " and off-site")
+        asked = "etcd nodes that answered" + ("" if seen.s3_error else " or off-site")
         what = "No snapshot has an intact copy" if seen.name == snapshots.LATEST else f"{seen.name} has no copy"
         yield _red(
             "snapshot-missing", f"{what} on the {asked}.", "Type /etcd-snapshot list and choose another snapshot."
@@ -303,7 +303,7 @@ def _busy(seen: Gathered) -> Iterator[Finding]:
 
 
 def _sentence(text: str) -> str:
-    return text if text.endswith(".") else text + "."
+    return text if text.endswith((".", "?")) else text + "."
 
 
 CHECKS: Final[tuple[Callable[[Gathered], Iterator[Finding]], ...]] = (
