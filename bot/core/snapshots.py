@@ -12,6 +12,7 @@ from bot.core.plans import number, objects
 from bot.errors import Refused
 
 LATEST: Final = "latest"  # a word of the command, so never a name
+SAFETY: Final = "safety-"  # what a restore names the data it replaces
 MAX_NAME: Final = 128
 _VALID: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _ALLOWED: Final = "Allowed are letters, digits, dot, underscore and dash."
@@ -191,8 +192,11 @@ def merge(copies: Iterable[Copy]) -> tuple[Snapshot, ...]:
 
 
 def latest(snapshots: Iterable[Snapshot]) -> Snapshot | None:
-    """The newest snapshot that has an intact copy."""
-    return max((row for row in snapshots if row.intact), key=lambda row: (row.taken_at, row.name), default=None)
+    """The newest snapshot that has an intact copy. Safety copies are left out: they hold what people restored away from,
+    and are younger than what they restored.
+    """
+    rows = (row for row in snapshots if row.intact and not row.name.startswith(SAFETY))
+    return max(rows, key=lambda row: (row.taken_at, row.name), default=None)
 
 
 def _place(copy: Copy) -> tuple[bool, str, str]:

@@ -140,6 +140,14 @@ def test_latest_is_the_newest_intact_one() -> None:
     assert snapshots.latest(()) is None
 
 
+def test_latest_is_no_safety_copy() -> None:
+    """The data that a restore replaced is restored by its name only."""
+    newest = snapshots.latest(snapshots.merge([copy(name="good"), copy(name="safety-k7xq2m", taken_at=9e9)]))
+    assert newest is not None
+    assert newest.name == "good"
+    assert snapshots.latest(snapshots.merge([copy(name="safety-k7xq2m")])) is None
+
+
 def test_a_staged_copy_does_not_make_a_snapshot_younger() -> None:
     """Equal bytes are as old as their oldest file: a restore writes files anew."""
     (row,) = snapshots.merge([copy(taken_at=9000.0), copy("2.2.2.2", taken_at=9001.0), copy(S3)])
