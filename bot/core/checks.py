@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bot.core import snapshots
-from bot.core.facts import S3, Access, ClusterYml, Container, Copy, Form, Integrity, NodeFacts, RkeFacts
+from bot.core.facts import S3, Access, ClusterYml, Container, Copy, Form, Integrity, Member, NodeFacts, RkeFacts
 from bot.core.findings import Finding, Level
 
 MIB: Final = 2**20
@@ -44,11 +44,14 @@ _LOCAL_TO_RKE: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """Everything the checks look at. `copies` are those of the snapshot `name`, read back; `now` is in seconds."""
+    """Everything the checks look at. `asked` is what the etcd members said, `copies` are those of the snapshot `name`,
+    read back; `now` is in seconds.
+    """
 
     rke: RkeFacts
     yml: ClusterYml
     nodes: Sequence[NodeFacts]
+    asked: Sequence[Member]
     copies: Sequence[Copy]
     name: str
     s3_error: str
@@ -62,10 +65,11 @@ class Gathered:
 
     @property
     def members(self) -> tuple[str, ...]:
-        """Addresses of the etcd nodes whose etcd runs and can be saved."""
-        return tuple(
-            f.node.address for f in self.etcd if f.reachable and runs(f, "etcd") and f.access is not Access.NONE
-        )
+        """Addresses of the etcd nodes whose member can be saved: it answers, and the file can be written. That the
+        container runs says nothing: etcd restarts for ever in it when its data is broken.
+        """
+        able = {f.node.address for f in self.etcd if f.reachable and f.access is not Access.NONE}
+        return tuple(member.address for member in self.asked if not member.error and member.address in able)
 
     @property
     def fitting(self) -> tuple[Copy, ...]:
@@ -275,15 +279,15 @@ def _containers(seen: Gathered) -> Iterator[Finding]:
 
 def _safety(seen: Gathered) -> Iterator[Finding]:
     """Can today's data be saved first?"""
-    running, all_ = len(seen.members), len(seen.etcd)
-    if not running:
-        text = "No etcd member runs, so today's data cannot be saved before it is replaced: there is no way back."
+    able, all_ = len(seen.members), len(seen.etcd)
+    if not able:
+        text = "No etcd member answers, so today's data cannot be saved before it is replaced: there is no way back."
         yield _yellow("no-safety-copy", text, "Today's data may be lost for good.")
-    elif running <= all_ // 2:
-        text = f"{running} of {all_} etcd members run, which is no quorum: the safety copy may lack the newest writes."
+    elif able <= all_ // 2:
+        text = f"{able} of {all_} etcd members answer, which is no quorum: the safety copy may lack the newest writes."
         yield _yellow("no-quorum", text, "The safety copy may lack the newest writes.")
     else:
-        yield _green("safety-copy", f"A safety copy is possible: etcd runs on {running} of {all_} nodes.")
+        yield _green("safety-copy", f"A safety copy is possible: etcd answers on {able} of {all_} nodes.")
 
 
 def _clocks(seen: Gathered) -> Iterator[Finding]:

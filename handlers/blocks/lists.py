@@ -65,7 +65,7 @@ def list_message(cluster: str, rows: Sequence[Snapshot], answered: Mapping[str, 
         *kit.actions([kit.button("start.save", "Save now", {"cluster": cluster}), _look_again(cluster)]),
         kit.context(
             f"{_who_answered(answered, now)} Intact: the hash at the end of the file matches.",
-            "Nodes: etcd nodes that hold a copy.",
+            f"Nodes: etcd nodes that {'answered and ' if any(answered[node] for node in nodes) else ''}hold a copy.",
             f"The {len(shown)} newest of {len(rows)} are shown." if len(shown) < len(rows) else "",
         ),
     ]

@@ -52,7 +52,7 @@ class Screen:
         if before == lines:
             return
         self.shown[message.ts] = lines
-        indent = "      | " if message.thread_ts else "    "
+        indent = "      | " if message.thread_ts not in (None, message.ts) else "    "
         news = lines if before is None else [line for line in lines if line not in before]
         print("\n".join(f"{indent}{line}" for line in news), flush=True)
 

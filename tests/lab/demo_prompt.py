@@ -1,6 +1,7 @@
 """After the play: type commands as any of the people, and click what stands in the channel."""
 
 import asyncio
+import contextlib
 import shlex
 import sys
 
@@ -45,7 +46,10 @@ async def _act(lab: Lab, slash: str, words: list[str]) -> str:
         case ["etcd"]:
             return "\n".join([f"{node.address} color={await node.get('color')}" for node in lab.nodes])
         case ["node", number, "down" | "up" as what]:
-            node = lab.nodes[int(number) - 1]
+            nodes = {str(index): node for index, node in enumerate(lab.nodes, 1)}
+            if number not in nodes:
+                raise LookupError(f"the nodes are {', '.join(nodes)}")
+            node = nodes[number]
             await (node.down() if what == "down" else node.up())
             return f"{node.address} is {what}"
         case [name, "click", *action] if name in ("alice", "bob", "carol", "dave"):
@@ -69,6 +73,8 @@ async def _click(lab: Lab, name: str, action: str) -> str:
         raise LookupError(f"no message has a button {action}")
     said = len(lab.user(name).ephemerals)
     ack = await lab.user(name).click(message, action)
+    with contextlib.suppress(TimeoutError):
+        await lab.workspace.wait_for(lambda: len(lab.user(name).ephemerals) > said, 1)
     return _private(lab, name, said) or ack.error or "clicked"
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from bot.core import gather
+from bot.core.checks import runs
 from bot.core.facts import S3, Access, ClusterYml, Copy, Form, Integrity, NodeFacts, RkeFacts
 from bot.core.findings import Finding, Level
 from bot.core.plans import Plan
@@ -15,6 +16,7 @@ from tests.unit import clusters
 from tests.unit.clusters import MIB, NAMES, NOW, RKE, RKE_1, container, copy, node
 
 NODES = tuple(node(name) for name in NAMES)
+SILENT = tuple(clusters.member(name, error="etcd does not answer: context deadline exceeded") for name in NAMES)
 COPIES = (copy(S3, sha256="sha-1.1.1.1"), *(copy(name) for name in NAMES))
 
 
@@ -29,6 +31,7 @@ def plan(
     """The plan for a healthy cluster with some facts changed."""
     seen = yml or clusters.yml(*(facts.node for facts in nodes))
     rest: dict[str, Any] = {"name": "before-upgrade", "s3_error": "", "now": NOW, "run_active": False} | more
+    rest.setdefault("members", [clusters.member(facts.node.address) for facts in nodes if runs(facts, "etcd")])
     return gather.plan_restore(clusters.CLUSTER, rke, seen, nodes, copies, **rest)
 
 
@@ -103,7 +106,7 @@ CORRUPT = tuple(replace(c, integrity=Integrity.CORRUPT, problem="hash") for c in
         (
             {"copies": ()},
             "snapshot-missing",
-            "before-upgrade has no copy on the etcd nodes that answered and off-site.",
+            "before-upgrade has no copy on the etcd nodes that answered or off-site.",
         ),
         ({"copies": (), "name": "latest"}, "snapshot-missing", "No snapshot has an intact copy"),
         (
@@ -184,11 +187,13 @@ def test_red(facts: dict[str, Any], finding: str, text: str) -> None:
             "s3",
             "S3 timed out. The safety copy will be on the nodes only.",
         ),
-        ({"nodes": tuple(node(n, containers={}) for n in NAMES)}, "no-safety-copy", "No etcd member runs"),
+        ({"nodes": tuple(node(n, containers={}) for n in NAMES)}, "no-safety-copy", "No etcd member answers"),
+        ({"members": SILENT}, "no-safety-copy", "No etcd member answers"),
+        ({"members": [clusters.member("1.1.1.1"), *SILENT[1:]]}, "no-quorum", "1 of 3 etcd members answer, which is"),
         (
             {"nodes": (NODES[0], *(node(n, containers={"etcd": container("etcd", "exited")}) for n in NAMES[1:]))},
             "no-quorum",
-            "1 of 3 etcd members run, which is no quorum",
+            "1 of 3 etcd members answer, which is no quorum",
         ),
         ({"nodes": instead(node("2.2.2.2", clock=NOW - 90))}, "clock:2.2.2.2", "The clock of 2.2.2.2 is 90 s behind."),
         ({"rke": replace(RKE, kube_config=False)}, "kube-config", "kube_config is not beside rancher-cluster.yml"),
@@ -326,6 +331,11 @@ def test_cannot_plan(error: Exception, text: str) -> None:
 def test_drift(facts: dict[str, Any], changed: tuple[str, ...]) -> None:
     """What changed of the pinned facts is named; the same bytes elsewhere are no change, nor are disk and clock."""
     assert gather.drift(plan(), plan(**facts)) == changed
+
+
+def test_a_silent_member_is_no_way_back() -> None:
+    """A container that runs is not pinned as a safety copy that can be taken."""
+    assert plan(members=SILENT).pins["safety"] is False
 
 
 def test_drift_of_the_off_site_version() -> None:
