@@ -192,8 +192,8 @@ def merge(copies: Iterable[Copy]) -> tuple[Snapshot, ...]:
 
 
 def latest(snapshots: Iterable[Snapshot]) -> Snapshot | None:
-    """The newest snapshot that has an intact copy. Safety copies are left out: they hold what people restored away from,
-    and are younger than what they restored.
+    """The newest snapshot that has an intact copy. Safety copies are left out: they hold what people restored away
+    from, and are younger than what they restored.
     """
     rows = (row for row in snapshots if row.intact and not row.name.startswith(SAFETY))
     return max(rows, key=lambda row: (row.taken_at, row.name), default=None)
