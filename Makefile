@@ -29,8 +29,9 @@ help: ## list the targets
 demo: $(VENV)/.installed ## play a save, a list and a two-person restore in a local lab
 	BOT_INSTALLED=1 $(BIN)/python -m tests.lab demo $(DEMO_ARGS)
 
+# Tests of one xdist_group share a lab, so they stay in one process.
 test: lint $(VENV)/.installed ## run the linters and every test against the installed wheel
-	BOT_INSTALLED=1 $(BIN)/pytest -n auto $(PYTEST_ARGS)
+	BOT_INSTALLED=1 $(BIN)/pytest -n auto --dist loadgroup $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev ## check style, types and layers
 	$(BIN)/ruff check $(CHECKED)
