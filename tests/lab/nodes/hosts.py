@@ -19,6 +19,7 @@ from tests.lab.nodes.scripts import ID, SHEBANG, write_script
 from tests.lab.nodes.sshd import Sshd
 from tests.lab.nodes.standins import write_curl, write_df
 from tests.lab.nodes.sudo import Sudo
+from tests.lab.nodes.userview import UserView
 
 PORT = 2222
 USER = "rke"
@@ -44,6 +45,7 @@ class Host:
         self.port = PORT
         self.user = USER
         self.paths = MachinePaths(site.base / name)
+        self._user_view = UserView(self.paths)
         self.env: dict[str, str] = {}
         self.sshd = Sshd(address, PORT, USER, self._start_command, self._direct)
         self.sshd.accepted_keys.append(site.client_key.convert_to_public())
@@ -178,7 +180,7 @@ class Host:
         return None
 
     async def _start_command(self, command: str) -> asyncio.subprocess.Process:
-        self.paths.refresh_user_view()
+        self._user_view.refresh()
         return await spawn(
             ["/bin/sh", "-c", self.paths.as_user(command)],
             env=self.environment(),

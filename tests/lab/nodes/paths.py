@@ -8,7 +8,6 @@ machine's root. Two views exist:
   (snapshots, etcd's data, private keys) leads to a directory without permissions.
 """
 
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,58 +107,3 @@ class MachinePaths:
     def as_user(self, text: str) -> str:
         """``text`` with every node path leading to the SSH user's view."""
         return _NODE_PATH.sub(lambda m: f"{self.user_view}{m.group()}", self.canonical(text))
-
-    def refresh_user_view(self) -> None:
-        """Bring the SSH user's view up to date; called before each of the user's commands."""
-        for path in REWRITTEN:
-            if path not in ("/opt/rke", ETCD_DATA, KUBERNETES):
-                _link(self.user_view / path.lstrip("/"), self.fs / path.lstrip("/"))
-        self._mirror_lockable(SNAPSHOTS)
-        self._mirror_lockable(ETCD_DATA)
-        _mirror_tree(self.real(KUBERNETES), self.user_view / KUBERNETES.lstrip("/"), self.locked)
-
-    def _mirror_lockable(self, path: str) -> None:
-        """Show a root-only directory to the user: it exists, and cannot be entered."""
-        shown, exists = self.user_view / path.lstrip("/"), self.real(path).is_dir()
-        if exists and not shown.exists():
-            shown.mkdir(parents=True)
-            shown.chmod(0)
-        elif not exists and shown.exists():
-            shown.rmdir()
-        above = self.real(path).parent
-        shown_above = shown.parent
-        if above.is_dir():
-            shown_above.mkdir(parents=True, exist_ok=True)
-        elif path == SNAPSHOTS and shown_above.exists():
-            shown_above.rmdir()
-
-
-def _link(link: Path, target: Path) -> None:
-    if not link.is_symlink():
-        link.parent.mkdir(parents=True, exist_ok=True)
-        link.symlink_to(target)
-
-
-def _mirror_tree(real: Path, shown: Path, locked: Path) -> None:
-    """Mirror a directory as symbolic links; private keys lead into ``locked``."""
-    if not real.is_dir():
-        _remove_tree(shown)
-        return
-    shown.mkdir(parents=True, exist_ok=True)
-    wanted = {e.name: e for e in os.scandir(real)}
-    for stale in [e for e in os.scandir(shown) if e.name not in wanted]:
-        _remove_tree(Path(stale.path))
-    for name, entry in wanted.items():
-        if entry.is_dir(follow_symlinks=False):
-            _mirror_tree(Path(entry.path), shown / name, locked)
-        else:
-            _link(shown / name, locked / name if name.endswith("-key.pem") else Path(entry.path))
-
-
-def _remove_tree(path: Path) -> None:
-    if path.is_symlink() or path.is_file():
-        path.unlink()
-    elif path.is_dir():
-        for entry in os.scandir(path):
-            _remove_tree(Path(entry.path))
-        path.rmdir()

@@ -7,11 +7,12 @@ import asyncio
 import ctypes
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tests.lab.nodes import watcher
@@ -20,6 +21,7 @@ _PR_CAPBSET_DROP = 24
 _CAP_DAC_OVERRIDE = 1
 _CAP_DAC_READ_SEARCH = 2
 _libc = ctypes.CDLL(None)
+_SETPRIV = shutil.which("setpriv")
 
 Stream = int | None
 """A file descriptor, or one of subprocess's constants."""
@@ -53,10 +55,19 @@ class Warden:
         await asyncio.to_thread(self._watcher.wait)
 
 
-def drop_root_sight() -> None:
+def _drop_root_sight() -> None:
     """In a child process: make permission bits hold for root too, as they do for an ordinary user."""
     for capability in (_CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH):
         _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
+
+
+def _without_root_sight(argv: Sequence[str]) -> tuple[list[str], Callable[[], None] | None]:
+    """The same command as an ordinary user would run it; setpriv does it without copying this process's memory."""
+    if os.geteuid() != 0:
+        return list(argv), None
+    if _SETPRIV is None:
+        return list(argv), _drop_root_sight
+    return [_SETPRIV, "--bounding-set=-dac_override,-dac_read_search", "--", *argv], None
 
 
 async def spawn(
@@ -74,9 +85,9 @@ async def spawn(
 
     Raises OSError when the program cannot be started.
     """
-    drop = drop_root_sight if unprivileged and os.geteuid() == 0 else None
+    words, before = _without_root_sight(argv) if unprivileged else (list(argv), None)
     return await asyncio.create_subprocess_exec(
-        *argv,
+        *words,
         executable=executable,
         env=dict(env),
         cwd=cwd,
@@ -84,7 +95,7 @@ async def spawn(
         stdout=stdout,
         stderr=stderr,
         start_new_session=True,
-        preexec_fn=drop,
+        preexec_fn=before,
     )
 
 
