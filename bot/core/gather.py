@@ -8,7 +8,7 @@ from bot.core import snapshots
 from bot.core.checks import CHECKS, ROLLING, Gathered, runs
 from bot.core.cluster import Cluster
 from bot.core.events import Json
-from bot.core.facts import ClusterYml, Copy, NodeFacts, RkeFacts
+from bot.core.facts import ClusterYml, Copy, Member, NodeFacts, RkeFacts
 from bot.core.findings import Finding, Level
 from bot.core.plans import Kind, Plan, canonical, restore_steps
 from bot.errors import BotError
@@ -40,15 +40,17 @@ def plan_restore(
     copies: Sequence[Copy],
     name: str,
     *,
+    members: Sequence[Member],
     s3_error: str,
     now: float,
     run_active: bool,
 ) -> Plan:
     """The plan to restore snapshot `name`, with everything that was found; red findings block it. `copies` are the
-    copies of that snapshot in all places, read back. `s3_error` says why S3 did not answer, "" if it did. `run_active`:
-    another job runs, so the facts may be outdated.
+    copies of that snapshot in all places, read back; `members` is what etcd said of itself on the etcd nodes that
+    answer. `s3_error` says why S3 did not answer, "" if it did. `run_active`: another job runs, so the facts may be
+    outdated.
     """
-    seen = Gathered(rke, yml, nodes, copies, name, s3_error, now, run_active)
+    seen = Gathered(rke, yml, nodes, members, copies, name, s3_error, now, run_active)
     found = [finding for check in CHECKS for finding in check(seen)]
     order = tuple(Level)
     return Plan(

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from bot.core import gather as decide
-from bot.core.facts import S3, Copy, NodeFacts
+from bot.core.facts import S3, Copy, Member, NodeFacts
 from bot.core.plans import Plan
 from bot.engine.context import Context, each
 from bot.engine.ports import Node
@@ -18,6 +18,7 @@ async def gather(context: Context, *, run_active: bool = False) -> Plan:
     await context.say("check:1", "running")
     facts, yml = await context.look()
     nodes, stored = await asyncio.gather(context.facts(yml.nodes), _stored(context))
+    members = await _members(context, nodes)
     await context.say("check:1", f"done, {sum(n.reachable for n in nodes)} of {len(nodes)} nodes answer")
     await context.say("check:2", "running")
     off_site, s3_error = stored
@@ -29,10 +30,25 @@ async def gather(context: Context, *, run_active: bool = False) -> Plan:
     await context.say("check:4", "running")
     now = await context.now()
     plan = decide.plan_restore(
-        context.cluster, facts, yml, nodes, copies, name, s3_error=s3_error, now=now, run_active=run_active
+        context.cluster,
+        facts,
+        yml,
+        nodes,
+        copies,
+        name,
+        members=members,
+        s3_error=s3_error,
+        now=now,
+        run_active=run_active,
     )
     await context.say("check:4", "done")
     return plan
+
+
+async def _members(context: Context, nodes: Sequence[NodeFacts]) -> tuple[Member, ...]:
+    """What etcd says of itself on every etcd node that answers."""
+    etcd = [context.site.node(facts.node) for facts in nodes if facts.reachable and "etcd" in facts.node.roles]
+    return tuple(await asyncio.gather(*(node.member() for node in etcd)))
 
 
 async def _stored(context: Context) -> tuple[tuple[Copy, ...], str]:
