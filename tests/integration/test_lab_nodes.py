@@ -255,11 +255,11 @@ async def test_nothing_survives_a_killed_lab(tmp_path: Path) -> None:
         stdout=subprocess.PIPE,
     )
     assert child.stdout is not None
-    token = (await asyncio.wait_for(child.stdout.readline(), DEADLINE)).decode().strip()
+    token, directory = (await asyncio.wait_for(child.stdout.readline(), DEADLINE)).decode().split()
     assert marked(token)
     child.send_signal(signal.SIGKILL)
     await child.wait()
-    await until(lambda: not marked(token))
+    await until(lambda: not marked(token) and not Path(directory).exists())
 
 
 _KILLED_LAB = """
@@ -271,7 +271,7 @@ async def main():
     async with Machines(Path(sys.argv[1]), nodes=1) as machines:
         await machines.bring_up()
         await machines.rke_host.run("setsid sleep 1000 >/dev/null 2>&1 </dev/null &")
-        print(machines.warden.token, flush=True)
+        print(machines.warden.token, machines.warden.directory, flush=True)
         await asyncio.Event().wait()
 
 asyncio.run(main())
