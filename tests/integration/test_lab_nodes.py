@@ -238,6 +238,28 @@ async def test_df_reports_the_figures_of_the_fault(node: Node) -> None:
     assert (await node.run("df -P / | tail -n 1")).stdout != plain.stdout
 
 
+async def test_curl_uploads_a_file_to_a_url_nobody_sees(node: Node) -> None:
+    """The signed URL comes by `--config -`; the file's bytes and length arrive, `-w` reports the status."""
+    received = asyncio.Queue[bytes]()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+        await received.put(head.split(b"\r\n")[0] + await reader.readexactly(length))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        writer.close()
+
+    snapshot(node, "snap1", b"x" * 100_000)
+    server = await asyncio.start_server(serve, node.address, 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        config = f'url = "http://{node.address}:{port}/snap1?signature=1"\n'
+        command = "sudo -n curl -sS -f -o /dev/null -w '%{http_code}' -T /opt/rke/etcd-snapshots/snap1 --config -"
+        done = await node.run(command, stdin=config.encode())
+    assert (done.stdout, done.exit_status) == (b"200", 0)
+    assert await received.get() == b"PUT /snap1?signature=1 HTTP/1.1" + b"x" * 100_000
+
+
 async def test_commands_are_recorded_as_sent(node: Node) -> None:
     """The log holds the client's own words."""
     await node.run("ls /opt/rke")

@@ -8,26 +8,21 @@ import asyncio
 import contextlib
 import json
 import ssl
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from tests.lab.nodes.etcdhttp import healthy
 
 SECURE_PORT = 6443
 
-Resource = Callable[[], Awaitable[object]]
-"""Produces the JSON value of one path."""
-
 
 class ApiServer:
     """One HTTPS server; opened and closed with its container."""
 
-    def __init__(self, address: str, etcd_url: Callable[[], tuple[str, int]], ssl_directory: Path) -> None:
+    def __init__(self, address: str, etcd: tuple[str, int], ssl_directory: Path) -> None:
         self._address = address
-        self._etcd = etcd_url
+        self._etcd = etcd
         self._ssl = ssl_directory
         self._server: asyncio.Server | None = None
-        self.resources: dict[str, Resource] = {}
 
     async def open(self) -> None:
         """Listen; stays closed when its certificates are missing, as the real one then does not come up."""
@@ -67,17 +62,9 @@ class ApiServer:
             return _failure(401, "Unauthorized")
         if path == "/version":
             return _success({"major": "1", "minor": "17", "gitVersion": "v1.17.17"})
-        alive = await self._etcd_answers()
         if path in {"/healthz", "/readyz", "/livez"}:
-            return ("200 OK", "text/plain", b"ok") if alive else _unhealthy()
-        if path not in self.resources:
-            return _failure(404, "the server could not find the requested resource")
-        if not alive:
-            return _failure(500, "etcdserver: request timed out")
-        return _success(await self.resources[path]())
-
-    async def _etcd_answers(self) -> bool:
-        return await healthy(*self._etcd())
+            return ("200 OK", "text/plain", b"ok") if await healthy(*self._etcd) else _unhealthy()
+        return _failure(404, "the server could not find the requested resource")
 
 
 def _success(value: object) -> tuple[str, str, bytes]:
@@ -85,7 +72,7 @@ def _success(value: object) -> tuple[str, str, bytes]:
 
 
 def _failure(code: int, message: str) -> tuple[str, str, bytes]:
-    reason = {401: "Unauthorized", 404: "NotFound", 500: "InternalError"}[code]
+    reason = {401: "Unauthorized", 404: "NotFound"}[code]
     value = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure"} | {
         "message": message,
         "reason": reason,

@@ -47,7 +47,7 @@ class Node(Host):
         )
         self.engine = Engine(place, Hooks(self._container_started, self._container_ended))
         self.docker = Docker(self.engine)
-        self.api_server = ApiServer(address, lambda: (address, CLIENT_PORT), self.real(f"{KUBERNETES}/ssl"))
+        self.api_server = ApiServer(address, (address, CLIENT_PORT), self.real(f"{KUBERNETES}/ssl"))
 
     @property
     def docker_log(self) -> list[list[str]]:

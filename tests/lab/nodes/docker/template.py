@@ -90,15 +90,10 @@ class _Renderer:
             left, _, clause = clause.partition(":=")
             names = [n.strip() for n in left.split(",")]
         value = self._pipeline(clause, dot) if out is not None else None
-        rounds = _rounds(word, value, dot) if out is not None else []
+        rounds = _rounds(word, value) if out is not None else []
         stop = at
         for key, item in rounds:
-            for name, bound in zip(
-                names[-1:] if word != "range" or len(names) == 1 else names,
-                (item,) if len(names) < 2 else (key, item),
-                strict=False,
-            ):
-                self._variables[name] = bound
+            self._variables.update(zip(names, (key, item) if len(names) == 2 else (item,), strict=False))
             stop = self.block(nodes, at + 1, item if word != "if" else dot, out)
         if not rounds:
             stop = self.block(nodes, at + 1, dot, None)
@@ -168,7 +163,7 @@ class _Renderer:
         raise TemplateError(f'template: :1: function "{token}" not defined')
 
 
-def _rounds(word: str, value: Value, dot: Value) -> list[tuple[Value, Value]]:
+def _rounds(word: str, value: Value) -> list[tuple[Value, Value]]:
     if word != "range":
         return [(None, value)] if _true(value) else []
     if isinstance(value, Mapping):
