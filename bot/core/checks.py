@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bot.core import snapshots
-from bot.core.facts import S3, Access, ClusterYml, Container, Copy, Form, Integrity, Member, NodeFacts, RkeFacts
+from bot.core.facts import S3, Access, ClusterYml, Container, Copy, Form, Integrity, Member, NodeFacts, RkeFacts, Unread
 from bot.core.findings import Finding, Level
 
 MIB: Final = 2**20
@@ -45,7 +45,7 @@ _LOCAL_TO_RKE: Final = re.compile(
 @dataclass(frozen=True, slots=True)
 class Gathered:
     """Everything the checks look at. `asked` is what the etcd members said, `copies` are those of the snapshot `name`,
-    read back; `now` is in seconds.
+    read back; `unread` could not be, of `name` or of a newer snapshot that `latest` passed over. `now` is in seconds.
     """
 
     rke: RkeFacts
@@ -57,6 +57,7 @@ class Gathered:
     s3_error: str
     now: float
     run_active: bool
+    unread: Sequence[Unread] = ()
 
     @property
     def etcd(self) -> tuple[NodeFacts, ...]:
@@ -118,6 +119,8 @@ def _snapshot(seen: Gathered) -> Iterator[Finding]:
     if source:
         yield _green("snapshot", _intact(source))
         yield from _differences(seen, source)
+    elif not seen.copies and any(unread.name == seen.name for unread in seen.unread):
+        yield _red("snapshot-unread", f"No copy of {seen.name} could be read.", "See below what failed.")
     elif not seen.copies:
         asked = "etcd nodes that answered" + ("" if seen.s3_error else " or off-site")
         what = "No snapshot has an intact copy" if seen.name == snapshots.LATEST else f"{seen.name} has no copy"
@@ -139,6 +142,25 @@ def _snapshot(seen: Gathered) -> Iterator[Finding]:
                 if source
                 else _red(f"copy-{copy.where}", text, "Choose another snapshot.")
             )
+
+
+def _unread(seen: Gathered) -> Iterator[Finding]:
+    """Copies nobody could look at: what they hold is not known, so people decide whether to go on without them."""
+    locked = {facts.node.address for facts in seen.etcd if facts.access is Access.NONE}  # has a finding of its own
+    left = [unread for unread in seen.unread if unread.where not in locked]
+    for unread in (unread for unread in left if unread.name == seen.name):
+        text = _sentence(f"The copy on {unread.where} could not be read: {unread.why}")
+        if seen.source:
+            yield _yellow(f"unread:{unread.where}", text, f"The restore may go on without the copy on {unread.where}.")
+        else:
+            yield _red(f"unread:{unread.where}", text, "Correct that, then press Check again.")
+    if passed := [unread for unread in left if unread.name != seen.name]:
+        first, names = passed[0], list(dict.fromkeys(unread.name for unread in passed))
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        what = f"{names[0]}{more} may be newer, but could not be read, on {first.where} for one: {first.why}"
+        yield _yellow(
+            "latest", _sentence(what), f"{seen.name} is the snapshot that is meant.", "Or ask for it by name."
+        )
 
 
 def _intact(source: Copy) -> str:
@@ -312,6 +334,7 @@ def _sentence(text: str) -> str:
 
 CHECKS: Final[tuple[Callable[[Gathered], Iterator[Finding]], ...]] = (
     _snapshot,
+    _unread,
     _nodes,
     _rke,
     _disk,

@@ -89,6 +89,15 @@ class Copy:
 
 
 @dataclass(frozen=True, slots=True)
+class Unread:
+    """A copy on a node that may be there: reading it back failed, `why` is the node's answer."""
+
+    name: str
+    where: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Container:
     """A docker container. `started_at` is Docker's RFC 3339 text; `status` is running, exited, created,
     restarting, ...

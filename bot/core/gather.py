@@ -1,14 +1,14 @@
 """From gathered facts to the plan of a restore: which copy is taken, and what must not change until it starts."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from bot.core import snapshots
 from bot.core.checks import CHECKS, ROLLING, Gathered, runs
 from bot.core.cluster import Cluster
 from bot.core.events import Json
-from bot.core.facts import ClusterYml, Copy, Member, NodeFacts, RkeFacts
+from bot.core.facts import ClusterYml, Copy, Member, NodeFacts, RkeFacts, Unread
 from bot.core.findings import Finding, Level
 from bot.core.plans import Kind, Plan, canonical, restore_steps
 from bot.errors import BotError
@@ -26,12 +26,6 @@ _PINS: Final = {
 }
 
 
-def latest(copies: Iterable[Copy]) -> str:
-    """The name of the newest snapshot with an intact copy, "" if there is none."""
-    newest = snapshots.latest(snapshots.merge(copies))
-    return newest.name if newest else ""
-
-
 def plan_restore(
     cluster: Cluster,
     rke: RkeFacts,
@@ -44,13 +38,14 @@ def plan_restore(
     s3_error: str,
     now: float,
     run_active: bool,
+    unread: Sequence[Unread] = (),
 ) -> Plan:
     """The plan to restore snapshot `name`, with everything that was found; red findings block it. `copies` are the
     copies of that snapshot in all places, read back; `members` is what etcd said of itself on the etcd nodes that
     answer. `s3_error` says why S3 did not answer, "" if it did. `run_active`: another job runs, so the facts may be
-    outdated.
+    outdated. `unread` are copies that could not be read back.
     """
-    seen = Gathered(rke, yml, nodes, members, copies, name, s3_error, now, run_active)
+    seen = Gathered(rke, yml, nodes, members, copies, name, s3_error, now, run_active, unread)
     found = [finding for check in CHECKS for finding in check(seen)]
     order = tuple(Level)
     return Plan(

@@ -14,7 +14,7 @@ from bot.core.gather import cannot_plan
 from bot.core.job import Job
 from bot.core.transitions import Phase
 from bot.engine.context import Context, each
-from bot.engine.gather import gather
+from bot.engine.gather import gather, read_back
 from bot.engine.heartbeat import Heartbeat
 from bot.engine.ports import Index, Node, Query
 from bot.engine.runner import Tools
@@ -22,6 +22,7 @@ from bot.errors import BotError, Fatal, Fenced
 
 _log = structlog.get_logger()
 _GATHER_SECONDS = 120
+_LIST_SECONDS = 90.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,18 +105,18 @@ class Reader:
             return {"error": what, "todo": todo}
 
 
-async def list_copies(context: Context) -> Data:
-    """Every copy on every etcd node, read back, and what lies off-site; with the error of each place that did not
-    answer.
+async def list_copies(context: Context, seconds: float = _LIST_SECONDS) -> Data:
+    """Every copy on every etcd node and off-site, those on nodes read back as far as there is time; with the error of
+    each place that did not answer.
     """
+    until = asyncio.get_running_loop().time() + seconds
     _, yml = await context.look()
     etcd = [context.site.node(spec) for spec in yml.with_role("etcd")]
 
     async def look(node: Node) -> list[Copy]:
-        found = {copy.name for copy in await node.copies()}
-        return [copy for copy in [await node.check_copy(name) for name in sorted(found)] if copy]
+        return await read_back(node, until)
 
-    stored, answers = await asyncio.gather(_off_site(context), each(etcd, look))
+    stored, answers = await asyncio.gather(_off_site(context, until), each(etcd, look))
     copies, error = stored
     answered: dict[str, Json] = {"s3": error}
     for address, answer in answers.items():
@@ -131,8 +132,11 @@ async def list_copies(context: Context) -> Data:
     }
 
 
-async def _off_site(context: Context) -> tuple[list[Copy], str]:
+async def _off_site(context: Context, until: float) -> tuple[list[Copy], str]:
     try:
-        return list(await context.store.copies(context.cluster.name)), ""
+        async with asyncio.timeout_at(until):
+            return list(await context.store.copies(context.cluster.name)), ""
+    except TimeoutError:
+        return [], "S3 did not answer in time."
     except BotError as error:
         return [], str(error)

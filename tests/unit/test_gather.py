@@ -276,21 +276,6 @@ def test_red_comes_first() -> None:
     assert levels == sorted(levels, key=list(Level).index)
 
 
-def test_latest() -> None:
-    """The name of the newest snapshot with an intact copy."""
-    assert (
-        gather.latest(
-            [
-                copy(name="a"),
-                copy(name="b", taken_at=NOW),
-                copy(name="c", taken_at=NOW + 1, integrity=Integrity.CORRUPT),
-            ]
-        )
-        == "b"
-    )
-    assert gather.latest([]) == ""
-
-
 @pytest.mark.parametrize(
     ("error", "text"),
     [
