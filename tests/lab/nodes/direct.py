@@ -100,7 +100,7 @@ async def serve(
 ) -> None:
     """Carry out a call; when its client goes away first, it goes on in ``background``."""
     call = SessionCall(session, direct.words, direct.cwd)
-    helpers = [asyncio.create_task(work) for work in (call.feed(), call.watch())]
+    streams = [asyncio.create_task(work) for work in (call.feed(), call.watch())]
     gone = asyncio.create_task(call.gone())
     work = asyncio.ensure_future(direct.handler(call))
     work.add_done_callback(lambda _: call.close())
@@ -113,9 +113,9 @@ async def serve(
             work.add_done_callback(background.discard)
             finish(session, -(call.killed_by or signal.SIGPIPE))
     finally:
-        for task in (*helpers, gone):
+        for task in (*streams, gone):
             task.cancel()
-        await asyncio.gather(*helpers, gone, return_exceptions=True)
+        await asyncio.gather(*streams, gone, return_exceptions=True)
 
 
 def finish(session: asyncssh.SSHServerProcess[bytes], status: int) -> None:

@@ -51,7 +51,7 @@ class Runtime:
     _exits: list[asyncio.Future[int]] = field(default_factory=list)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _backoff: float = _FIRST_BACKOFF
-    _helpers: set[int] = field(default_factory=set)
+    _execs: set[int] = field(default_factory=set)
 
     async def start(self, sink: Sink | None = None, stdin: int = subprocess.DEVNULL) -> None:
         """Start the process; does nothing when it runs. Raises StartError."""
@@ -113,10 +113,10 @@ class Runtime:
             cwd=self.container.scratch,
             stdin=stdin,
         )
-        self._helpers.add(child.pid)
+        self._execs.add(child.pid)
         await asyncio.gather(forward(1, child.stdout, sink), forward(2, child.stderr, sink))
         status = await child.wait()
-        self._helpers.discard(child.pid)
+        self._execs.discard(child.pid)
         return status if status >= 0 else 128 - status
 
     # --- inside -------------------------------------------------------------------------------------------
@@ -147,7 +147,7 @@ class Runtime:
         ]
         status = await process.wait()
         signal_group(process.pid, signal.SIGKILL)
-        for pid in self._helpers:
+        for pid in self._execs:
             signal_group(pid, signal.SIGKILL)
         await asyncio.gather(*pumps)
         await self.hooks.ended(self.container)

@@ -16,7 +16,6 @@ _PRIVATE = (
     "/data",
     "/restore",
     "/snapshot",
-    "/work",
     "/opt",
     "/var/lib",
     "/var/log",
