@@ -88,7 +88,7 @@ async def test_a_restore_is_not_cancelled_after_its_point_of_no_return(stage: Sc
         assert "job.cancel" not in str(message.blocks)
         said = await stage.types("alice", f"cancel {restore.job}")
     assert "Not cancelled" in said
-    assert "Stopping now would leave the cluster without etcd" in said
+    assert "Stopping now could leave the cluster without etcd" in said
     assert f"restore safety-{restore.job}" in said
     await restore.shows("restore succeeded")
     assert await stage.colors() == {"blue"}
