@@ -24,9 +24,7 @@ class StepState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StepRun:
-    """What happened to one step so far. `attempt` counts from 1, 0 before the first; times are seconds since
-    the epoch; `token` is the fencing token under which the last attempt was started.
-    """
+    """What happened to one step so far. `attempt` counts from 1, 0 before the first; times are seconds since epoch."""
 
     step: Step
     state: StepState = StepState.PENDING
